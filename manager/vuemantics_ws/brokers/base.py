@@ -1,0 +1,67 @@
+"""What a broker is."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from vuemantics_ws.core.upload import Event, Head, Verdict, Version
+
+
+class Receipt(NamedTuple):
+    """What a publisher gets back.
+
+    ``version`` is the event's own where it was accepted, else the head's. ``receivers`` counts the processes that were told,
+    None where nobody knows.
+    """
+
+    verdict: Verdict
+    version: Version | None
+    receivers: int | None
+
+
+Deliver = Callable[[str, Head], None]
+"""``deliver(upload_id, head)``: called with each accepted event of a watched upload, in order of version."""
+
+Found = Callable[[Head | None], None]
+"""Called once with the head that a watch found, None where there is none."""
+
+
+class Broker(Protocol):
+    """Judges what is published, keeps the newest of each upload, and tells whoever watches.
+
+    **Guarantee.** From the moment ``watch`` calls ``found``, every event that is accepted for that upload reaches
+    ``deliver``, or a newer one in its place. Nothing is missing between the two: a broker watches first and reads the head
+    then.
+
+    **Order.** For one upload, versions only grow.
+
+    **Failure.** A broker that loses its connection delivers what moved meanwhile when it is back. It never calls ``deliver``
+    for an upload after ``unwatch``.
+
+    ``found`` and ``deliver`` are plain calls: they run in the loop's thread, return at once and raise nothing. ``watch`` is a
+    call with an answer rather than a coroutine, because a gateway asks while it parses a socket's bytes: a broker that knows
+    the answer gives it before ``watch`` returns, and no task is made for it.
+    """
+
+    async def start(self, deliver: Deliver) -> None:
+        """Must be called once, before anything else."""
+        ...
+
+    async def stop(self) -> None:
+        """Nothing is delivered after this. Calling it twice does no harm."""
+        ...
+
+    async def publish(self, event: Event) -> Receipt:
+        """Judge, keep and tell, as one step. Being cancelled leaves either all of it done or nothing."""
+        ...
+
+    def watch(self, upload_id: str, found: Found) -> None:
+        """Begin to tell about this upload. Watching twice is an error of the caller."""
+        ...
+
+    def unwatch(self, upload_id: str) -> None:
+        """Stop telling about it. A ``found`` that is still owed is not called any more."""
+        ...
+
+    async def head(self, upload_id: str) -> Head | None:
+        """The newest accepted event, without watching."""
+        ...

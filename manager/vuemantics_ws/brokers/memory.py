@@ -1,0 +1,74 @@
+"""The broker inside one process: the default of ``serve``. It forgets everything when the process ends."""
+
+from vuemantics_ws.ambient import Clock
+from vuemantics_ws.brokers.base import Deliver, Found, Receipt
+from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
+from vuemantics_ws.limits import Limits
+
+
+class MemoryBroker:
+    """Publish and deliver are one call on one thread, so nothing can come between them.
+
+    Uploads that somebody watches are kept; of the others the ``heads_max`` last published ones, for ``head_ttl_s``.
+    """
+
+    def __init__(self, *, clock: Clock, limits: Limits | None = None) -> None:
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._uploads: dict[str, Upload] = {}  # least recently published first
+        self._watched: dict[str, Upload] = {}  # those that somebody watches, published yet or not
+        self._deliver: Deliver | None = None
+
+    async def start(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    async def stop(self) -> None:
+        self._deliver = None
+
+    async def publish(self, event: Event) -> Receipt:
+        now = self._clock.monotonic()
+        upload_id = event.upload_id
+        upload = self._watched.get(upload_id)
+        watched = upload is not None
+        if upload is None:
+            upload = self._uploads.pop(upload_id, None)
+            if upload is None or self._is_old(upload, now):
+                upload = Upload()
+            self._uploads[upload_id] = upload
+            self._forget_old(now)
+        verdict, version = upload.judge(event, now)
+        if verdict is Verdict.ACCEPTED and watched and self._deliver is not None:
+            assert upload.head is not None
+            self._deliver(upload_id, upload.head)
+        return Receipt(verdict, version, int(watched))
+
+    def watch(self, upload_id: str, found: Found) -> None:
+        assert upload_id not in self._watched
+        upload = self._uploads.pop(upload_id, None)
+        if upload is None or self._is_old(upload, self._clock.monotonic()):
+            upload = Upload()
+        self._watched[upload_id] = upload
+        found(upload.head)
+
+    def unwatch(self, upload_id: str) -> None:
+        upload = self._watched.pop(upload_id)
+        if upload.head is not None:
+            self._uploads[upload_id] = upload
+            self._forget_old(self._clock.monotonic())
+
+    async def head(self, upload_id: str) -> Head | None:
+        upload = self._watched.get(upload_id) or self._uploads.get(upload_id)
+        if upload is None or (upload_id in self._uploads and self._is_old(upload, self._clock.monotonic())):
+            return None
+        return upload.head
+
+    def _is_old(self, upload: Upload, now: float) -> bool:
+        return upload.head is not None and now - upload.head.accepted_at > self._limits.head_ttl_s
+
+    def _forget_old(self, now: float) -> None:
+        uploads = self._uploads
+        while uploads:
+            oldest = next(iter(uploads))
+            if len(uploads) <= self._limits.heads_max and not self._is_old(uploads[oldest], now):
+                break
+            del uploads[oldest]

@@ -1,0 +1,400 @@
+"""Who is connected and who follows which upload, behind the verbs that applications call."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+from vuemantics_ws.ambient import Clock, SystemClock
+from vuemantics_ws.brokers.base import Broker, Receipt
+from vuemantics_ws.core.access import Access, owner_only
+from vuemantics_ws.core.counters import Counters
+from vuemantics_ws.core.delivery import Answer, Delivery
+from vuemantics_ws.core.receiver import Receiver
+from vuemantics_ws.core.registry import Registry, Upload
+from vuemantics_ws.core.upload import Event, Verdict
+from vuemantics_ws.errors import BadEvent, LimitReached
+from vuemantics_ws.limits import Limits
+from vuemantics_ws.messages import Frame, Gist, Message, encode, gist_of
+from vuemantics_ws.socket_writer import MessageWriter, SocketWriter, StateWriter
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Happened = Callable[[str, dict[str, Any]], None]
+"""``happened(kind, fields)``: told of what changes, for whoever watches a server. Plain values only."""
+
+
+class ConnectionManager:
+    """Sends each message to whoever should have it, and lets nobody's slowness reach anybody else.
+
+    ``ConnectionManager()`` is a registry with outboxes: a message that is sent is delivered, in call order, to every
+    connection of every subscriber, once a call. Only for a connection that does not keep up does newer progress of an upload
+    take the place of older, and never across an end; a connection for which too much else waits is closed with 4008.
+    Subscriptions end with the user's last connection.
+
+    ``async with ConnectionManager(broker=…)`` is the whole thing. Events are judged, subscribers get the newest state at
+    once, and each connection ends with the newest state and every end, however slowly it reads. Subscriptions outlive the
+    last connection by ``limits.grace_s``, in which a browser that comes back finds them restored.
+
+    A websocket is whatever the caller has, as long as it has an awaitable ``send_text``, ``send`` or ``send_json``, and
+    ``close(code=, reason=)``. Any verb may run while any other is suspended; all belong to one event loop. Unknown users,
+    uploads and sockets are no error anywhere. A verb that sends starts all sends, gives them two turns of the loop, and leaves
+    the rest to each connection's writer: it never waits for a slow one. SEMANTICS.md section 2 has the rules.
+
+    Args:
+        broker: judges and keeps events; started and stopped by ``async with``.
+        access: who may get what is said of an upload, with a broker. By default its owner alone, as named to :meth:`publish`.
+        happened: told of every connect, follow and event.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker | None = None,
+        access: Access = owner_only,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        happened: Happened | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.clock = clock or SystemClock()
+        self.counters = Counters()
+        self._broker = broker
+        self._access = access
+        self._happened = happened
+        self._writers: dict[tuple[str, int], SocketWriter] = {}  # by user and identity of the socket
+        self._waiting: dict[str, None] = {}  # users with follows and no connection yet, oldest first
+        self._leaving: dict[str, float] = {}  # users in their grace time, with its end, the next to end first
+        self._grace: asyncio.TimerHandle | None = None
+        self._warned_unowned = False
+        self._delivery: Delivery | None = None
+        if broker is None:
+            self._registry: Registry[Any] = Registry(
+                uploads_per_user_max=self.limits.uploads_per_user_max, released=lambda upload: None
+            )
+        else:
+            self._delivery = Delivery(
+                access=access, limits=self.limits, counters=self.counters, watch=broker.watch, unwatch=broker.unwatch
+            )
+            self._registry = self._delivery.registry
+
+    async def __aenter__(self) -> "ConnectionManager":
+        if self._broker is not None:
+            assert self._delivery is not None
+            await self._broker.start(self._delivery.deliver)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.disconnect_all()
+        finally:
+            if self._broker is not None:
+                await self._broker.stop()
+
+    # The verbs.
+
+    async def connect(self, user_id: str, websocket: Any) -> None:
+        """A socket that the caller has accepted belongs to this user. With a broker it gets the user's newest states.
+
+        Raises:
+            LimitReached: with a broker, where the user has all the connections that a user may have.
+        """
+        if (user_id, id(websocket)) in self._writers:
+            return
+        kind = MessageWriter if self._delivery is None else StateWriter
+        writer: SocketWriter = kind(user_id, websocket, limits=self.limits, dropped=self._drop)
+        self.join(user_id, writer)
+        self._writers[user_id, id(websocket)] = writer
+        await _two_turns()
+
+    async def disconnect(self, user_id: str, websocket: Any) -> None:
+        """The socket is gone or going; the caller closes it. What was pending for it is forgotten."""
+        writer = self._writers.get((user_id, id(websocket)))
+        if writer is not None:
+            writer.stop()
+            self._drop(writer)
+
+    async def subscribe_upload(self, user_id: str, upload_id: str, *, connection: Any = None) -> None:
+        """The user follows an upload, on every connection. ``connection`` is the socket that asks, if one does.
+
+        A subscribe before the user's first connection is remembered.
+
+        Raises:
+            LimitReached: the user follows all that a user may follow, and none of it is finished.
+        """
+        known = asyncio.get_running_loop().create_future()
+        self.follow(user_id, upload_id, self._writer(user_id, connection), lambda _: _resolve(known))
+        await known
+        await _two_turns()
+
+    async def unsubscribe_upload(self, user_id: str, upload_id: str, *, connection: Any = None) -> None:
+        """The user gives an upload up: on the socket ``connection``, or everywhere.
+
+        With a socket, the subscription ends once no other open connection of the user holds it.
+        """
+        writer = self._writer(user_id, connection)
+        if connection is None or writer is not None:
+            self.give_up(user_id, upload_id, writer)
+
+    async def send_to_user(self, user_id: str, message: Message) -> None:
+        """To every connection of the user."""
+        frame = Frame.of(message)
+        user = self._registry.users.get(user_id)
+        if user is not None:
+            self._send_direct(list(user.connections), frame)
+        await _two_turns()
+
+    async def send_to_upload_subscribers(self, upload_id: str, message: Message) -> None:
+        """To every connection of everybody who follows the upload.
+
+        With a broker, a message about the upload's progress or end is published, so the judge and the access rule apply.
+
+        Raises:
+            BadEvent: with a broker, where such a message would not pass the browser's validator.
+        """
+        payload = encode(message)
+        if self._delivery is not None and gist_of(payload) != Gist(None, None):
+            event = Event.read(payload)
+            if event.upload_id != upload_id:
+                raise BadEvent("expected an event about the upload that it is sent for")
+            await self.publish(event)
+            return
+        upload = self._registry.uploads.get(upload_id)
+        if upload is not None:
+            self._send_direct(list(upload.receivers()), Frame(payload), upload=upload)
+        await _two_turns()
+
+    async def publish(self, event: Event | Message | bytes, *, owner: str | None = None) -> Receipt:
+        """Judge an event and deliver it if it is news. Needs a broker.
+
+        Args:
+            event: a message about an upload, the JSON bytes of one, or one read already (which has its own owner).
+            owner: whose upload it is; None leaves the owner as it was.
+
+        Raises:
+            BadEvent: the browser would refuse it.
+        """
+        if self._broker is None:
+            raise TypeError("publish needs a manager with a broker")
+        if not isinstance(event, Event):
+            event = Event.read(event if isinstance(event, bytes) else encode(event), owner=owner)
+        receipt = await self._broker.publish(event)
+        self.counters.events[receipt.verdict.value] += 1
+        if event.owner is None and self._access is owner_only and receipt.verdict is Verdict.ACCEPTED:
+            await self._note_unowned(event.upload_id)
+        if self._happened is not None:
+            attempt, seq = receipt.version or (None, None)
+            said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
+            self._happened("event", {**said, "attempt": attempt, "seq": seq})
+        await _two_turns()
+        return receipt
+
+    def get_upload_subscriber_ids(self, upload_id: str) -> set[str]:
+        """The users who follow the upload, as a copy."""
+        upload = self._registry.uploads.get(upload_id)
+        return set(upload.followers) if upload is not None else set()
+
+    async def disconnect_all(self) -> None:
+        """Close every socket with 1012 and forget everything. Ends within seconds, whoever does not read."""
+        writers = list(self._writers.values())
+        await asyncio.gather(*(writer.close() for writer in writers))
+        for writer in writers:
+            self._drop(writer)
+        for user_id in [*self._registry.users]:
+            self._registry.forget(user_id)
+        self._waiting.clear()
+        self._leaving.clear()
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    # The tables, for reading. Each look is a copy.
+
+    @property
+    def user_connections(self) -> Mapping[str, set[Any]]:
+        """Open sockets by user; a user without one is not in it."""
+        users = self._registry.users
+        return _Table(
+            lambda: [user_id for user_id, user in users.items() if user.connections],
+            lambda user_id: {getattr(connection, "websocket", connection) for connection in users[user_id].connections},
+        )
+
+    @property
+    def upload_subscribers(self) -> Mapping[str, set[str]]:
+        """Users by the upload that they follow."""
+        uploads = self._registry.uploads
+        return _Table(lambda: uploads, lambda upload_id: set(uploads[upload_id].followers))
+
+    @property
+    def user_subscriptions(self) -> Mapping[str, set[str]]:
+        """Uploads by the user who follows them; a user who follows none is not in it."""
+        users = self._registry.users
+        return _Table(
+            lambda: [user_id for user_id, user in users.items() if user.follows],
+            lambda user_id: set(users[user_id].follows),
+        )
+
+    @property
+    def registry(self) -> Registry[Any]:
+        """The tables themselves. Not to be changed, nor kept across an await."""
+        return self._registry
+
+    # The same without waiting, for a gateway whose connections take frames at once.
+
+    def join(self, user_id: str, receiver: Receiver | SocketWriter) -> None:
+        """A connection opens. With a broker it gets the newest state of all that its user follows.
+
+        Raises:
+            LimitReached: with a broker, where the user has all the connections that a user may have.
+        """
+        try:
+            if self._delivery is None:
+                self._registry.join(user_id, receiver)
+            else:
+                self._delivery.join(user_id, receiver)  # type: ignore[arg-type]
+        except LimitReached as error:
+            self.counters.limits[error.limit] += 1
+            raise
+        self._waiting.pop(user_id, None)
+        self._leaving.pop(user_id, None)
+        self.counters.connects += 1
+        self._tell("connected", user_id=user_id)
+
+    def leave(self, user_id: str, receiver: Receiver | SocketWriter) -> None:
+        """A connection closed. With its last one the user's grace time begins."""
+        user = self._registry.users.get(user_id)
+        if user is None or receiver not in user.connections:
+            return
+        last = self._registry.leave(user_id, receiver)
+        self._tell("disconnected", user_id=user_id)
+        if not last or user_id not in self._registry.users:
+            return
+        if self._delivery is None or self.limits.grace_s == 0:
+            self._registry.forget(user_id)
+            return
+        loop = asyncio.get_running_loop()
+        self._leaving[user_id] = loop.time() + self.limits.grace_s
+        if self._grace is None:
+            self._grace = loop.call_at(self._leaving[user_id], self._forget_gone)
+
+    def follow(self, user_id: str, upload_id: str, receiver: Receiver | SocketWriter | None, answer: Answer) -> None:
+        """A user subscribes; ``answer`` is called once the upload's state is known or known to be missing.
+
+        Raises:
+            LimitReached: the user follows all that a user may follow, and none of it is finished.
+        """
+        try:
+            if self._delivery is None:
+                _, upload = self._registry.follow(user_id, upload_id, receiver, _is_finished)
+                if upload is None:
+                    raise LimitReached("the user follows too many unfinished uploads", limit="uploads_per_user_max")
+                answer(False)
+            else:
+                self._delivery.follow(user_id, upload_id, receiver, answer)  # type: ignore[arg-type]
+        except LimitReached as error:
+            self.counters.limits[error.limit] += 1
+            raise
+        if not self._registry.users[user_id].connections and user_id not in self._leaving:
+            self._waiting[user_id] = None
+            if len(self._waiting) > self.limits.waiting_users_max:
+                oldest = next(iter(self._waiting))
+                del self._waiting[oldest]
+                self._registry.forget(oldest)
+                self.counters.limits["waiting_users_max"] += 1
+        self._tell("followed", user_id=user_id, upload_id=upload_id)
+
+    def give_up(self, user_id: str, upload_id: str, receiver: Receiver | SocketWriter | None) -> None:
+        """A connection, or with None the whole user, gives an upload up. Nothing of it leaves after this returns."""
+        if self._delivery is None:
+            self._registry.give_up(user_id, upload_id, receiver)
+        else:
+            self._delivery.give_up(user_id, upload_id, receiver)  # type: ignore[arg-type]
+        if user_id not in self._registry.users:
+            self._waiting.pop(user_id, None)
+            self._leaving.pop(user_id, None)
+        self._tell("gave_up", user_id=user_id, upload_id=upload_id)
+
+    def _forget_gone(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._grace = None
+        while self._leaving:
+            user_id, ends_at = next(iter(self._leaving.items()))
+            if ends_at > loop.time():
+                self._grace = loop.call_at(ends_at, self._forget_gone)
+                return
+            del self._leaving[user_id]
+            self._registry.forget(user_id)
+            self._tell("forgotten", user_id=user_id)
+
+    def _send_direct(self, receivers: list[Any], frame: Frame, *, upload: Upload[Any] | None = None) -> None:
+        if self._delivery is not None:
+            for receiver in receivers:
+                receiver.put_direct(frame)
+            return
+        gist = gist_of(frame.payload)
+        if upload is not None:
+            upload.finished = gist.ends is not None or (upload.finished and gist.progress_of is None)
+        for receiver in receivers:
+            receiver.put(frame, gist)
+
+    def _writer(self, user_id: str, websocket: Any) -> SocketWriter | None:
+        return None if websocket is None else self._writers.get((user_id, id(websocket)))
+
+    def _drop(self, writer: SocketWriter) -> None:
+        self._writers.pop((writer.user_id, id(writer.websocket)), None)
+        self.leave(writer.user_id, writer)
+
+    async def _note_unowned(self, upload_id: str) -> None:
+        assert self._broker is not None
+        head = await self._broker.head(upload_id)
+        if head is None or head.owner is not None:
+            return
+        self.counters.unowned_events += 1
+        if not self._warned_unowned:
+            self._warned_unowned = True
+            logger.warning("an event names no owner, so nobody gets it; publish with an owner, or choose another access rule")
+
+    def _tell(self, kind: str, **fields: Any) -> None:
+        if self._happened is not None:
+            self._happened(kind, fields)
+
+
+class _Table(Mapping[str, set[T]]):
+    """A table that is computed when somebody looks."""
+
+    def __init__(self, keys: Callable[[], Any], value: Callable[[str], set[T]]) -> None:
+        self._keys = keys
+        self._value = value
+
+    def __getitem__(self, key: str) -> set[T]:
+        if key not in self._keys():
+            raise KeyError(key)
+        return self._value(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._keys()))
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def _is_finished(upload: Upload[Any]) -> bool:
+    return upload.finished
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _two_turns() -> None:
+    """A socket that takes at once has taken by then: one turn starts its writer, the next sees it done."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

@@ -1,0 +1,149 @@
+"""Who gets what: registry, heads and access rule, joined (SEMANTICS.md sections 2 and 4).
+
+A subscribe watches first and reads the head then, so between a snapshot and what follows it nothing is missing; all
+connections of a process share one head an upload, so none is sent twice.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from vuemantics_ws.core.access import Access
+from vuemantics_ws.core.counters import Counters
+from vuemantics_ws.core.receiver import Receiver
+from vuemantics_ws.core.registry import Followed, Registry, Upload, User
+from vuemantics_ws.core.upload import Head
+from vuemantics_ws.errors import LimitReached
+from vuemantics_ws.limits import Limits
+
+Answer = Callable[[bool], None]
+"""Called once a subscribe is done, with whether the upload's state is known to the user and follows."""
+
+Watch = Callable[[str, Callable[[Head | None], None]], None]
+Unwatch = Callable[[str], None]
+
+
+class Asked(NamedTuple):
+    """A subscribe that waits for the head."""
+
+    user: User[Receiver]
+    receiver: Receiver | None
+    first: bool
+    answer: Answer
+
+
+class Delivery:
+    """The synchronous heart of a process: every call is done when it returns, but for a head that is still being read."""
+
+    def __init__(self, *, access: Access, limits: Limits, counters: Counters, watch: Watch, unwatch: Unwatch) -> None:
+        self.registry: Registry[Receiver] = Registry(uploads_per_user_max=limits.uploads_per_user_max, released=self._released)
+        self._access = access
+        self._limits = limits
+        self._counters = counters
+        self._watch = watch
+        self._unwatch = unwatch
+        self._asked: dict[str, list[Asked]] = {}  # by the upload whose head is being read
+
+    def join(self, user_id: str, receiver: Receiver) -> None:
+        """A connection opens, and gets the newest state of all that its user follows.
+
+        Raises:
+            LimitReached: the user has all the connections that a user may have.
+        """
+        user = self.registry.users.get(user_id)
+        if user is not None and len(user.connections) >= self._limits.connections_per_user_max:
+            raise LimitReached("the user has too many connections", limit="connections_per_user_max")
+        user = self.registry.join(user_id, receiver)
+        for upload in user.follows.values():
+            if upload.upload_id not in self._asked:
+                self._send_head(user, upload, receiver)
+
+    def follow(self, user_id: str, upload_id: str, receiver: Receiver | None, answer: Answer) -> None:
+        """A user subscribes. The user's first subscribe sends the head to all connections, a repeated one to who asks.
+
+        Raises:
+            LimitReached: the user follows all that a user may follow, and none of it is finished and delivered.
+        """
+        makes_room = partial(self._is_done_with, user_id)
+        followed, upload = self.registry.follow(user_id, upload_id, receiver, makes_room)
+        if upload is None:
+            raise LimitReached(
+                f"expected at most {self._limits.uploads_per_user_max} unfinished uploads",
+                limit="uploads_per_user_max",
+                hint="unsubscribe from some",
+            )
+        asked = Asked(self.registry.users[user_id], receiver, followed is Followed.FIRST, answer)
+        if upload_id in self._asked:
+            self._asked[upload_id].append(asked)
+        elif followed is Followed.FIRST and len(upload.followers) == 1:
+            self._asked[upload_id] = [asked]
+            self._watch(upload_id, partial(self._found, upload))
+        else:
+            self._answer(upload, asked)
+
+    def give_up(self, user_id: str, upload_id: str, receiver: Receiver | None) -> None:
+        """A connection, or with None the whole user, unsubscribes. Nothing of the upload leaves after this returns."""
+        user = self.registry.users.get(user_id)
+        if user is None:
+            return
+        for asked in self._asked.get(upload_id, ())[:]:
+            if asked.user is user and receiver in (None, asked.receiver):  # answers come in the order of the questions
+                self._asked[upload_id].remove(asked)
+                asked.answer(False)
+        for other in user.connections if receiver is None else [receiver]:
+            other.discard(upload_id)
+        self.registry.give_up(user_id, upload_id, receiver)
+
+    def deliver(self, upload_id: str, head: Head) -> None:
+        """An event was accepted: every connection that receives the upload gets it, if it is news."""
+        upload = self.registry.uploads.get(upload_id)
+        if upload is None or (upload.head is not None and head.version <= upload.head.version):
+            return
+        former, upload.head, upload.finished = upload.head, head, head.terminal
+        if upload_id in self._asked:
+            return  # nobody has had a snapshot yet, and this is part of it
+        access, owner, frame = self._access, head.owner, head.frame
+        deliveries = 0
+        for user in upload.followers.values():
+            if access(user.user_id, owner):
+                for connection, given_up in user.connections.items():
+                    if given_up is None or upload_id not in given_up:
+                        connection.put_state(upload_id, frame)
+                        deliveries += 1
+            elif former is not None and former.owner != owner:
+                for connection in user.connections:
+                    connection.discard(upload_id)
+        self._counters.deliveries += deliveries
+
+    def _found(self, upload: Upload[Receiver], head: Head | None) -> None:
+        if head is not None and (upload.head is None or head.version > upload.head.version):
+            upload.head, upload.finished = head, head.terminal
+        for asked in self._asked.pop(upload.upload_id):
+            self._answer(upload, asked)
+
+    def _answer(self, upload: Upload[Receiver], asked: Asked) -> None:
+        known = upload.head is not None and self._access(asked.user.user_id, upload.head.owner)
+        asked.answer(known)
+        if asked.first or asked.receiver is None:
+            for connection in asked.user.connections:
+                self._send_head(asked.user, upload, connection)
+        else:
+            self._send_head(asked.user, upload, asked.receiver)
+
+    def _send_head(self, user: User[Receiver], upload: Upload[Receiver], receiver: Receiver) -> None:
+        head = upload.head
+        if head is None or not self._access(user.user_id, head.owner) or not user.holds(receiver, upload.upload_id):
+            return
+        receiver.put_state(upload.upload_id, head.frame)
+        self._counters.deliveries += 1
+
+    def _is_done_with(self, user_id: str, upload: Upload[Receiver]) -> bool:
+        """Whether an upload may make room: it is known to have ended, and every connection of the user has had its end."""
+        if upload.head is None or not upload.finished or not self._access(user_id, upload.head.owner):
+            return False
+        return not any(connection.holds(upload.upload_id) for connection in self.registry.users[user_id].connections)
+
+    def _released(self, upload: Upload[Receiver]) -> None:
+        for asked in self._asked.pop(upload.upload_id, ()):
+            asked.answer(False)
+        self._unwatch(upload.upload_id)
