@@ -6,8 +6,9 @@ One writer a socket, and a task only while something is pending: it drains the o
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from vuemantics_ws.closing import RELOADING_REASON, CloseCode
 from vuemantics_ws.core.outbox import ConflatingOutbox, OrderedOutbox
@@ -22,20 +23,82 @@ CLOSE_TIMEOUT_S = 1.0
 UNBROKERED_MESSAGES_MAX = 256
 
 
+class Turns:
+    """Tells a reader that does not keep up from a burst of calls that no writer has seen yet.
+
+    A call that sends gives its sends two turns of the loop: a socket that takes at once has taken by then. What a finished
+    call left waiting waits for a slow reader; what unfinished calls have put proves nothing.
+    """
+
+    def __init__(self) -> None:
+        self.call = 1
+        self.finished_call = 0
+
+    async def two(self) -> None:
+        """One turn starts a writer, the next sees it done."""
+        call = self.call
+        self.call += 1
+        try:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        finally:
+            self.finished_call = max(self.finished_call, call)
+
+
+class _Fresh(NamedTuple):
+    """A message that no finished call has put."""
+
+    call: int
+    frame: Frame
+    gist: Gist
+
+
 class SocketWriter:
     """The part that both kinds of writer share: when to send, and when to give the socket up.
+
+    Messages go out in order. For a reader that keeps up they stand in line for a turn or two, whatever their number; only
+    those of a reader that does not are conflated and counted, by :class:`OrderedOutbox`.
 
     ``dropped`` is called once, when the socket failed or did not keep up; never after :meth:`stop` or :meth:`close`.
     """
 
-    def __init__(self, user_id: str, websocket: Any, *, limits: Limits, dropped: Callable[["SocketWriter"], None]) -> None:
+    messages_max = UNBROKERED_MESSAGES_MAX
+
+    def __init__(
+        self, user_id: str, websocket: Any, *, limits: Limits, turns: Turns, dropped: Callable[["SocketWriter"], None]
+    ) -> None:
         self.user_id = user_id
         self.websocket = websocket
+        self.closed_with: CloseCode | None = None
+        """The code with which this side closed the socket, None while or where it did not."""
         self._limits = limits
+        self._turns = turns
         self._dropped = dropped
         self._send = _sender(websocket)
+        self._fresh: deque[_Fresh] = deque()
+        self._line = OrderedOutbox()
         self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._ended = False
+
+    @property
+    def conflated(self) -> int:
+        """How many frames were replaced by newer ones before they left."""
+        return self._line.conflated
+
+    @property
+    def message_bytes_max(self) -> int:
+        return self._limits.unbrokered_bytes_max
+
+    def put(self, frame: Frame, gist: Gist) -> None:
+        """A message, to go out after all that were put before it."""
+        if self._ended:
+            return
+        self._fresh.append(_Fresh(self._turns.call, frame, gist))
+        if (self._line or self._fresh[0].call <= self._turns.finished_call) and not self._line_up():
+            self._overflow()
+        else:
+            self._wake()
 
     def stop(self) -> None:
         """Send nothing more. The socket itself is the caller's."""
@@ -46,10 +109,21 @@ class SocketWriter:
 
     async def close(self) -> None:
         """Send what is pending, then close the socket with 1012. Each may take a second, then it ends all the same."""
+        self.closed_with = CloseCode.SERVER_RELOADING
         if self._task is not None:
             await asyncio.wait([self._task], timeout=CLOSE_TIMEOUT_S)
         self.stop()
         await self._close_socket(CloseCode.SERVER_RELOADING, RELOADING_REASON)
+
+    def _line_up(self) -> bool:
+        """The reader does not keep up: from here on there are bounds. Whether there was room."""
+        while self._fresh:
+            _, frame, gist = self._fresh.popleft()
+            if gist.progress_of is not None:
+                self._line.add_progress(gist.progress_of, frame)
+            elif not self._line.add(frame, ends=gist.ends, count_max=self.messages_max, bytes_max=self.message_bytes_max):
+                return False
+        return True
 
     def _wake(self) -> None:
         if self._task is None and not self._ended:
@@ -57,10 +131,10 @@ class SocketWriter:
 
     def _overflow(self) -> None:
         """More waits than may wait: the socket is closed with 4008 and dropped."""
-        if self._ended:
-            return
         self.stop()
-        self._task = asyncio.get_running_loop().create_task(self._close_socket(CloseCode.STALLED, "too many messages wait"))
+        self.closed_with = CloseCode.STALLED
+        close = self._close_socket(CloseCode.STALLED, "too many messages wait")
+        self._closing = asyncio.get_running_loop().create_task(close)
         self._dropped(self)
 
     async def _drain(self) -> None:
@@ -69,100 +143,115 @@ class SocketWriter:
                 async with asyncio.timeout(self._limits.stall_timeout_s):
                     await self._send(frame)
         except TimeoutError:
-            self._fail()
-            await self._close_socket(CloseCode.STALLED, "took nothing for too long")
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's socket raises concerns this socket alone
+            await self._fail(CloseCode.STALLED, "took nothing for too long")
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever a stranger's socket raises concerns this socket alone, and is not to be taken for our own cancelling.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                self._end(None)
+                raise
             logger.info("a connection was dropped: its send raised %s", type(error).__name__)
-            self._fail()
+            await self._fail(CloseCode.INTERNAL_ERROR, "a send failed")
         finally:
             self._task = None
 
-    def _fail(self) -> None:
+    async def _fail(self, code: CloseCode, reason: str) -> None:
+        """Drop the connection, and close the socket too: one that is open and gets nothing more would look alive."""
+        if not self._ended:
+            self._end(code)
+            await self._close_socket(code, reason)
+
+    def _end(self, code: CloseCode | None) -> None:
         if not self._ended:
             self._ended = True
             self._clear()
+            self.closed_with = self.closed_with or code
             self._dropped(self)
 
     async def _close_socket(self, code: CloseCode, reason: str) -> None:
+        """Close, or after a second abort. Waits for no longer, though the socket refuse to be cancelled as well."""
+        closing = asyncio.get_running_loop().create_task(_close(self.websocket, code, reason))
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self.websocket.close(code=int(code), reason=reason)
-        except Exception as error:  # noqa: BLE001 - see above; the socket may be closed already
-            logger.debug("closing a socket raised %s", type(error).__name__)
-            abort = getattr(getattr(self.websocket, "transport", None), "abort", None)
-            if abort is not None:  # a peer that reads nothing would keep a `websockets` connection open for ever
-                abort()
+            await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
+        finally:
+            if not closing.done() or closing.cancelled() or not closing.result():
+                closing.cancel()
+                abort = getattr(getattr(self.websocket, "transport", None), "abort", None)
+                if abort is not None:  # a peer that reads nothing would keep a `websockets` connection open for ever
+                    abort()
 
     def _next(self) -> Frame | None:
-        raise NotImplementedError
+        frame = self._line.take()
+        if frame is None and self._fresh:
+            frame = self._fresh.popleft().frame
+        return frame
 
     def _clear(self) -> None:
-        raise NotImplementedError
-
-
-class StateWriter(SocketWriter):
-    """A receiver of states: the newest of each upload, whatever the socket's pace."""
-
-    def __init__(self, user_id: str, websocket: Any, *, limits: Limits, dropped: Callable[[SocketWriter], None]) -> None:
-        super().__init__(user_id, websocket, limits=limits, dropped=dropped)
-        self._outbox: ConflatingOutbox[Frame] = ConflatingOutbox()
-
-    def put_state(self, upload_id: str, frame: Frame) -> None:
-        if not self._ended:
-            self._outbox.put_state(upload_id, frame)
-            self._wake()
-
-    def put_direct(self, frame: Frame) -> None:
-        limits = self._limits
-        if self._outbox.add_direct(frame, count_max=limits.direct_messages_max, bytes_max=limits.direct_bytes_max):
-            self._wake()
-        else:
-            self._overflow()
-
-    def discard(self, upload_id: str) -> None:
-        self._outbox.discard(upload_id)
-
-    def holds(self, upload_id: str) -> bool:
-        return self._outbox.holds(upload_id)
-
-    def _next(self) -> Frame | None:
-        taken = self._outbox.take(1)
-        return taken[0] if taken else None
-
-    def _clear(self) -> None:
-        self._outbox.clear()
+        self._fresh.clear()
+        self._line.clear()
 
 
 class MessageWriter(SocketWriter):
     """A receiver of messages, each once and in order; see :class:`OrderedOutbox` for the one exception."""
 
-    def __init__(self, user_id: str, websocket: Any, *, limits: Limits, dropped: Callable[[SocketWriter], None]) -> None:
-        super().__init__(user_id, websocket, limits=limits, dropped=dropped)
-        self._outbox = OrderedOutbox()
 
-    def put(self, frame: Frame, gist: Gist) -> None:
-        if self._ended:
-            return
-        if gist.progress_of is not None:
-            self._outbox.add_progress(gist.progress_of, frame)
-        elif not self._outbox.add(
-            frame, ends=gist.ends, count_max=UNBROKERED_MESSAGES_MAX, bytes_max=self._limits.unbrokered_bytes_max
-        ):
-            self._overflow()
-            return
-        self._wake()
+class StateWriter(SocketWriter):
+    """A receiver of states: the newest of each upload, whatever the socket's pace. Messages to the user go first."""
+
+    def __init__(
+        self, user_id: str, websocket: Any, *, limits: Limits, turns: Turns, dropped: Callable[[SocketWriter], None]
+    ) -> None:
+        super().__init__(user_id, websocket, limits=limits, turns=turns, dropped=dropped)
+        self.messages_max = limits.direct_messages_max
+        self._states: ConflatingOutbox[Frame] = ConflatingOutbox()
+
+    @property
+    def conflated(self) -> int:
+        return self._states.conflated
+
+    @property
+    def message_bytes_max(self) -> int:
+        return self._limits.direct_bytes_max
+
+    def put_state(self, upload_id: str, frame: Frame) -> None:
+        if not self._ended:
+            self._states.put_state(upload_id, frame)
+            self._wake()
+
+    def put_direct(self, frame: Frame) -> None:
+        self.put(frame, Gist(None, None))
+
+    def discard(self, upload_id: str) -> None:
+        self._states.discard(upload_id)
+
+    def holds(self, upload_id: str) -> bool:
+        return self._states.holds(upload_id)
 
     def _next(self) -> Frame | None:
-        return self._outbox.take()
+        frame = super()._next()
+        if frame is None:
+            frame = next(iter(self._states.take(1)), None)
+        return frame
 
     def _clear(self) -> None:
-        self._outbox.clear()
+        super()._clear()
+        self._states.clear()
+
+
+async def _close(websocket: Any, code: CloseCode, reason: str) -> bool:
+    """Whether it could be closed: it may be closed already."""
+    try:
+        await websocket.close(code=int(code), reason=reason)
+    except Exception as error:  # noqa: BLE001 - see above
+        logger.debug("closing a socket raised %s", type(error).__name__)
+        return False
+    return True
 
 
 def _sender(websocket: Any) -> Callable[[Frame], Awaitable[None]]:
     """How this socket takes text: ``send_text``, else ``send``, else ``send_json``."""
     if hasattr(websocket, "send_text"):
-        return lambda frame: websocket.send_text(frame.text)  # type: ignore[no-any-return]
+        return lambda frame: websocket.send_text(frame.text)
     if hasattr(websocket, "send"):
-        return lambda frame: websocket.send(frame.text)  # type: ignore[no-any-return]
-    return lambda frame: websocket.send_json(json.loads(frame.text))  # type: ignore[no-any-return]
+        return lambda frame: websocket.send(frame.text)
+    return lambda frame: websocket.send_json(json.loads(frame.text))

@@ -1,7 +1,8 @@
 """One client's conversation, as a table of what may happen in each state (PROTOCOL.md sections 1, 4 and 5).
 
 The shell turns what it reads and what its timers say into an :class:`Input`, looks up the transition, and does what its
-:class:`Step` says. The table is the whole rule: an input that a state has no row for is a fault of the shell.
+:class:`Step` says. The table is the whole rule: an input that a state has no row for is a fault of the shell. What ends a
+connection whatever is said on it (a flood, a stall, silence, a server that goes away) is the shell's own.
 
     a socket is upgraded ──▶ AUTHENTICATING ──token accepted──▶ AUTHENTICATED ──▶ ENDED
                                    └───────────── anything else ────────────────────▲
@@ -45,8 +46,6 @@ class Input(Enum):
     USER_FULL = auto()
     """The token is good, and its user has all the connections that a user may have."""
     AUTH_DEADLINE = auto()
-    NO_PLACE = auto()
-    """Others who have not authenticated need the place."""
     SECOND_AUTH = auto()
     SUBSCRIBE = auto()
     UNSUBSCRIBE = auto()
@@ -56,13 +55,6 @@ class Input(Enum):
     BAD_MESSAGE = auto()
     TOKEN_EXPIRED = auto()
     BINARY = auto()
-    FLOOD = auto()
-    STALLED = auto()
-    SILENT = auto()
-    OVERFLOW = auto()
-    """More direct messages wait than may wait."""
-    DRAINED = auto()
-    """The server goes away, and all that was pending has left."""
 
 
 class Do(Enum):
@@ -106,7 +98,6 @@ TABLE: dict[tuple[State, Input], Step] = {
     (_AUTHENTICATING, Input.NO_AUTH): _close(CloseCode.AUTH_REQUIRED, "authentication required", "Authentication required"),
     (_AUTHENTICATING, Input.NO_JSON): _close(CloseCode.NOT_JSON, "not JSON"),
     (_AUTHENTICATING, Input.AUTH_DEADLINE): _close(CloseCode.AUTH_TIMEOUT, "authentication timeout", "Authentication timeout"),
-    (_AUTHENTICATING, Input.NO_PLACE): _close(CloseCode.SERVER_FULL, "unauthenticated"),
     (_AUTHENTICATED, Input.SUBSCRIBE): Step(_AUTHENTICATED, Do.FOLLOW),
     (_AUTHENTICATED, Input.UNSUBSCRIBE): Step(_AUTHENTICATED, Do.GIVE_UP),
     (_AUTHENTICATED, Input.HEARTBEAT): Step(_AUTHENTICATED, Do.NOTHING),
@@ -114,14 +105,9 @@ TABLE: dict[tuple[State, Input], Step] = {
     (_AUTHENTICATED, Input.REAUTH): Step(_AUTHENTICATED, Do.EXCUSE),
     (_AUTHENTICATED, Input.SECOND_AUTH): _close(CloseCode.SECOND_AUTH, "second auth message"),
     (_AUTHENTICATED, Input.TOKEN_EXPIRED): _close(CloseCode.TOKEN_EXPIRED, "token expired"),
-    (_AUTHENTICATED, Input.STALLED): _close(CloseCode.STALLED, "took nothing for too long"),
-    (_AUTHENTICATED, Input.OVERFLOW): _close(CloseCode.STALLED, "too many messages wait"),
 }
 for _state in (_AUTHENTICATING, _AUTHENTICATED):
     TABLE[_state, Input.BINARY] = _close(CloseCode.UNSUPPORTED_DATA, "text frames only")
-    TABLE[_state, Input.FLOOD] = _close(CloseCode.TOO_MANY_MESSAGES, "too many messages")
-    TABLE[_state, Input.SILENT] = _close(CloseCode.SILENT, "no sign of life")
-    TABLE[_state, Input.DRAINED] = _close(CloseCode.SERVER_RELOADING, "Server reloading")
 
 
 def classify_first(data: bytes | bytearray) -> tuple[Input, str]:

@@ -1,0 +1,121 @@
+"""``vuemantics-ws``: the commands, and what becomes of an error.
+
+Every command is imported here, so none of them may import at its top what only running needs.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws_cli.commands import listen, publish, serve, token
+from vuemantics_ws_cli.console import ReaderGone, complain, forget_stdout
+from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from vuemantics_ws_cli.options import examples
+
+PROGRAM = "vuemantics-ws"
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer has no public name for it
+_Problem: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from vuemantics_ws_cli.version import version
+
+        typer.echo(f"{PROGRAM} {version()}")
+        raise typer.Exit
+
+
+def _epilog() -> str:
+    codes = "\n\n".join(f"  [cyan]{code:>3d}[/cyan]  {meaning}" for code, meaning in MEANINGS.items())
+    started = examples(
+        "vuemantics-ws serve",
+        "vuemantics-ws listen holiday --user alice",
+        "vuemantics-ws publish holiday 50",
+    )
+    return f"[bold]Exit codes[/bold]\n\n{codes}\n\n{started}"
+
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Live upload progress over WebSockets: serve it, publish it, listen to it, simulate it.",
+    epilog=_epilog(),
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("serve", epilog=serve.EPILOG)(serve.serve)
+app.command("publish", epilog=publish.EPILOG)(publish.publish)
+app.command("listen", epilog=listen.EPILOG)(listen.listen)
+app.command("token", epilog=token.EPILOG)(token.token)
+if find_spec("vuemantics_ws_cli.commands.simulate") is not None:
+    _simulate = import_module("vuemantics_ws_cli.commands.simulate")
+    app.command("simulate", epilog=getattr(_simulate, "EPILOG", None))(_simulate.simulate)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, by default the process's own, and return its exit code. Raises nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        ended = typer.main.get_command(app).main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        return ended if isinstance(ended, int) else ExitCode.OK
+    except VuemanticsError as error:
+        complain(error.message, error.hint)
+        return exit_code_of(error)
+    except ReaderGone:
+        forget_stdout()
+        return ExitCode.OK
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except _UsageError as error:
+        return _explain_usage(error)
+    except _Problem as error:
+        complain(str(error))
+        return ExitCode.USAGE
+    except Exception as error:  # noqa: BLE001 - the edge of the program
+        return _own_up(error)
+
+
+def _explain_usage(error: Exception) -> ExitCode:
+    """Typer's own words for a wrong command line, in our form."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        typer.echo(context.get_help(), err=True)
+        return ExitCode.USAGE
+    words = error.format_message() if hasattr(error, "format_message") else str(error)
+    message, _, suggestion = words.partition(" Did you mean ")
+    message, _, options = message.partition(" (Possible options: ")
+    nearest = suggestion.rstrip("?") or options.rstrip(")").split(", ")[0]
+    path = context.command_path if context is not None else PROGRAM
+    complain(message[:1].lower() + message[1:].rstrip("."), f"did you mean {nearest}?" if nearest else f"see: {path} --help")
+    return ExitCode.USAGE
+
+
+def _own_up(error: Exception) -> ExitCode:
+    if os.environ.get("VUEMANTICS_WS_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    complain(
+        f"a fault of ours: {type(error).__name__}: {str(error)[:200]}",
+        f"VUEMANTICS_WS_DEBUG=1 shows where: report that, with {PROGRAM} --version, on the project's issue tracker",
+    )
+    return ExitCode.FAULT

@@ -1,0 +1,104 @@
+"""``vuemantics-ws serve``: one node with everything in it. Its options are the settings, made of their declarations."""
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vuemantics_ws.gateway.settings import SETTINGS, Settings
+from vuemantics_ws_cli.options import AsJson, examples
+
+if TYPE_CHECKING:
+    from vuemantics_ws.gateway.run import Ready
+
+EPILOG = examples(
+    "vuemantics-ws serve",
+    "vuemantics-ws serve --port 9000 --access owner --grace 1m",
+    "vuemantics-ws serve --port 0 --control-port 0 --json",
+    "VUEMANTICS_WS_SECRET=… vuemantics-ws serve --host 0.0.0.0 --access owner --origin https://app.example.org",
+)
+
+
+def serve(context: typer.Context, as_json: bool, **given: str | list[str] | None) -> None:
+    """Run a server: the port that browsers connect to, and the control port that publishers use.
+
+    On loopback and without a secret it is in development mode: the control port gives tokens to whoever asks. Any other
+    address wants --secret and --access.
+
+    Durations and sizes are written with their units (250ms, 30s, 5m, 64KiB). Ctrl-C or SIGTERM drains the connections over
+    --drain and exits 0; a second one ends it at once.
+    """
+    import logging
+    import os
+    import sys
+
+    typed = {name: value for name, value in given.items() if _was_typed(context, name)}
+    settings = read_settings(typed, os.environ)
+    logging.basicConfig(
+        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    from vuemantics_ws.gateway.run import run
+
+    raise typer.Exit(run(settings, ready=lambda ready: announce(ready, settings, as_json=as_json)))
+
+
+def read_settings(typed: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
+    """Options win over variables. A variable that is set and empty is not the same as one that is not set.
+
+    Raises:
+        BadSetting: as it was spelled, as an option or as a variable.
+    """
+    from vuemantics_ws.gateway.settings import given_by
+
+    variables = given_by(environment)
+
+    def spelled(setting: Any) -> str:
+        return str(setting.variable if setting.name in variables and setting.name not in typed else setting.option)
+
+    return Settings.read({**variables, **typed}, spelled=spelled)
+
+
+def announce(ready: "Ready", settings: Settings, *, as_json: bool) -> None:
+    """Say that the server is ready: for a program one line on stdout, for a person on stderr."""
+    import dataclasses
+
+    from vuemantics_ws_cli.console import emit, json_line, say
+    from vuemantics_ws_cli.version import version
+    from vuemantics_ws_cli.views.serving import banner
+
+    if as_json:
+        emit(json_line(dataclasses.asdict(ready)))
+        return
+    access, development = settings.resolved_access, settings.development
+    say(banner(version=version(), url=ready.url, control=ready.control, access=access, development=development))
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _options() -> inspect.Signature:
+    """A parameter for each setting, all of them text: the settings read it, as they read variables and files."""
+    parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    for setting in SETTINGS.values():
+        option = typer.Option(
+            setting.option,
+            envvar=setting.variable,
+            metavar=setting.metavar,
+            help=setting.about[:1].upper() + setting.about[1:] + ".",
+            show_default=setting.default_text or False,
+            rich_help_panel=setting.panel,
+        )
+        kind = list[str] if setting.several else str
+        parameters.append(
+            inspect.Parameter(
+                setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
+    parameters.append(inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson))
+    return inspect.Signature(parameters)
+
+
+serve.__signature__ = _options()  # type: ignore[attr-defined]

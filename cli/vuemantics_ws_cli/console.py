@@ -1,0 +1,97 @@
+"""Where words go: data to stdout, talk to stderr.
+
+Whatever came over the wire passes through :func:`printable` or :func:`json_line` first, since a terminal obeys the control
+characters that it is sent.
+"""
+
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# Control characters, the two separators that some terminals take for a line's end, what turns the direction of text around,
+# and halves of characters, which no encoding can write.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class ReaderGone(Exception):
+    """Whoever read our stdout has had enough: ``listen … | head``."""
+
+
+def printable(text: str) -> str:
+    """The text with every character that a terminal would obey written as an escape."""
+    return _OBEYED.sub(_escape, text)
+
+
+def json_line(value: Any) -> str:
+    """One line of JSON that means the same and that no terminal obeys."""
+    return _OBEYED.sub(
+        lambda match: f"\\u{ord(match.group()):04x}", json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    )
+
+
+def stdout() -> "Console":
+    """For data. Plain in a pipe and where NO_COLOR is set; a line is never wrapped in a pipe."""
+    from rich.console import Console
+
+    class DataConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise ReaderGone
+
+    return DataConsole(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr() -> "Console":
+    """For talk, and for whatever moves."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+
+
+def emit(line: str) -> None:
+    """One line of data, at once: whoever reads a pipe wants it now.
+
+    Raises:
+        ReaderGone: nobody reads any more.
+    """
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
+def say(message: "RenderableType") -> None:
+    """Talk to the person."""
+    stderr().print(message)
+
+
+def complain(message: str, hint: str | None = None, *, kind: str = "error") -> None:
+    """``error: …``, then ``hint: …``. Never wrapped, so that they can be searched for."""
+    from rich.text import Text
+
+    console = stderr()
+    style = "bold red" if kind == "error" else "bold yellow"
+    for line, text, colour in ((kind, message, style), ("hint", hint, "bold cyan")):
+        if text:
+            words = Text.assemble((f"{line}:", colour), " ", printable_lines(text))
+            console.print(words, soft_wrap=True)
+
+
+def printable_lines(text: str) -> str:
+    """Like :func:`printable`, but several lines stay several."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def forget_stdout() -> None:
+    """After :class:`ReaderGone`: what Python still flushes at its exit goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,41 @@
+"""``python -m vuemantics_ws.gateway``: a node that is told everything by its environment and says where it listens.
+
+Prints one JSON line with its two URLs when it is ready. Logs go to stderr.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+
+from vuemantics_ws.errors import EnvironmentUnfit, OperatorError, VuemanticsError
+from vuemantics_ws.gateway.run import Ready, run
+from vuemantics_ws.gateway.settings import Settings
+
+
+def main() -> int:
+    """The exit code: 2 for bad settings, 3 for a port that cannot be had."""
+    try:
+        settings = Settings.from_environment(os.environ)
+        logging.basicConfig(
+            level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        return run(settings, ready=_say)
+    except (OperatorError, EnvironmentUnfit) as error:
+        return _complain(error)
+
+
+def _say(ready: Ready) -> None:
+    print(json.dumps(dataclasses.asdict(ready)), flush=True)
+
+
+def _complain(error: VuemanticsError) -> int:
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return 3 if isinstance(error, EnvironmentUnfit) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

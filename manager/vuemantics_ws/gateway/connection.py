@@ -1,0 +1,438 @@
+"""One socket of the public port: the sans-I/O WebSocket protocol inside an asyncio.Protocol.
+
+The library parses the handshake and the frames; deadlines, reassembly, UTF-8, rates and everything about sending are ours.
+What a connection says and understands is passed in as its :class:`Conversation`.
+
+Sending never waits. Frames go into the outbox; once a loop iteration the port flushes every touched connection, all of its
+frames in one write. When the transport says that its buffer is full, states are conflated until the peer takes again.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from typing import Protocol, cast
+
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from vuemantics_ws.closing import CloseCode
+from vuemantics_ws.core.outbox import ConflatingOutbox
+from vuemantics_ws.gateway.handshake import accept, bad_request, request_too_large
+from vuemantics_ws.gateway.inbound import Allowance, Assembly, Violation, check_text
+from vuemantics_ws.gateway.kernel import STALL_CHECKS, StallWatch, tune
+from vuemantics_ws.gateway.quiet import QUIET
+from vuemantics_ws.gateway.timers import NEVER, Timers
+from vuemantics_ws.limits import Limits
+from vuemantics_ws.messages import Frame
+
+CHUNK_BYTES = 4_096
+"""Bytes are parsed in pieces, so that a flood is noticed before all of it has been answered."""
+
+
+class Conversation(Protocol):
+    """What is said on a connection. ``deadline`` is when ``on_deadline`` is wanted, in the loop's time; NEVER for never."""
+
+    deadline: float
+
+    def on_text(self, data: bytes) -> None: ...
+    def on_binary(self, data: bytes) -> None: ...
+    def on_deadline(self, now: float) -> None: ...
+    def on_liveness_due(self) -> None:
+        """The time for a ping has come."""
+        ...
+
+    def on_closed(self) -> None:
+        """Nothing can be said any more. Called once."""
+        ...
+
+
+class Port(Protocol):
+    """What the connections of a port share."""
+
+    limits: Limits
+    timers: Timers
+    write_buffer_bytes_max: int
+    unsent_bytes_max: int
+
+    def opened(self, connection: "Connection") -> None: ...
+    def answer(self, connection: "Connection", request: Request) -> Response | None:
+        """What to say to a request other than yes; None for yes."""
+        ...
+
+    def converse(self, connection: "Connection") -> Conversation: ...
+    def touch(self, connection: "Connection") -> None:
+        """Flush it at the end of this iteration of the loop."""
+        ...
+
+    def first_ping_after(self) -> float:
+        """Seconds until a new connection's first ping: spread, so that not all are sent at once."""
+        ...
+
+    def ended(self, connection: "Connection", code: int | None) -> None:
+        """The socket is gone. ``code`` is None where it never was a WebSocket."""
+        ...
+
+
+class Phase(Enum):
+    HANDSHAKE = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    """A close frame has been sent, or the socket is being shut: nothing more is said."""
+    CLOSED = auto()
+
+
+class Connection(asyncio.Protocol):
+    """A receiver of frames with a socket behind it."""
+
+    __slots__ = (
+        "_allowance", "_assembly", "_close_by", "_code", "_conversation", "_heard_at", "_on_flushed", "_outbox", "_phase",
+        "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_requested", "_stall", "_touched", "_transport",
+        "_written", "due_tick", "number", "opened_at", "peer_address",
+    )  # fmt: skip
+
+    def __init__(self, port: Port, number: int) -> None:
+        self.number = number
+        """Counts the connections of a port, from 1: their order."""
+        self.peer_address = ""
+        self.opened_at = 0.0
+        self.due_tick = 0
+        self._port = port
+        self._phase = Phase.HANDSHAKE
+        self._transport: asyncio.Transport | None = None
+        self._protocol: ServerProtocol | None = ServerProtocol(logger=QUIET)
+        self._conversation: Conversation | None = None
+        self._outbox: ConflatingOutbox[bytes] = ConflatingOutbox()
+        self._assembly: Assembly | None = None
+        self._allowance: Allowance | None = None
+        self._code: int | None = None
+        self._stall: StallWatch | None = None  # while the transport's buffer is full
+        self._reading = True
+        self._touched = False
+        self._on_flushed: Callable[[], None] | None = None
+        self._requested = 0
+        self._written = 0
+        self._heard_at = 0.0
+        self._pinged_at = 0.0
+        self._ping_at = 0.0
+        self._close_by = 0.0
+
+    # What the loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        port = self._port
+        self.opened_at = self._heard_at = port.timers.now()
+        self._transport.set_write_buffer_limits(high=port.write_buffer_bytes_max, low=port.write_buffer_bytes_max // 4)
+        peer = transport.get_extra_info("peername")
+        self.peer_address = peer[0] if isinstance(peer, tuple) else ""
+        tune(
+            transport.get_extra_info("socket"),
+            unsent_bytes_max=port.unsent_bytes_max,
+            stall_timeout_s=port.limits.stall_timeout_s,
+        )
+        self._close_by = self.opened_at + port.limits.handshake_timeout_s
+        port.timers.schedule(self, self._close_by)
+        port.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is Phase.CLOSED or self._protocol is None:
+            return
+        now = self._heard_at = self._port.timers.now()
+        try:
+            if len(data) <= CHUNK_BYTES:
+                self._read(data, now)
+            else:
+                for start in range(0, len(data), CHUNK_BYTES):
+                    self._read(data[start : start + CHUNK_BYTES], now)
+        except Violation as violation:
+            self.close(violation.code, violation.reason)
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes itself
+
+    def pause_writing(self) -> None:
+        if self._transport is not None:
+            now = self._port.timers.now()
+            self._stall = StallWatch(self._transport, self._written, now)
+            self._schedule(now)
+
+    def resume_writing(self) -> None:
+        self._stall = None
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_conversation()
+        self._phase = Phase.CLOSED
+        self._port.timers.cancel(self)
+        protocol, self._protocol = self._protocol, None
+        if self._code is None and protocol is not None and self._allowance is not None:
+            self._code = protocol.close_rcvd.code if protocol.close_rcvd is not None else 1006
+        self._outbox.clear()
+        self._on_flushed = None
+        self._transport = None
+        self._port.ended(self, self._code)
+
+    # Receiving.
+
+    def _read(self, data: bytes, now: float) -> None:
+        protocol = self._protocol
+        if protocol is None or self._phase is Phase.CLOSED:
+            return
+        if self._phase is Phase.HANDSHAKE:
+            data = self._shake_hands(protocol, data)
+            protocol = self._protocol
+            if not data or protocol is None:
+                return
+        protocol.receive_data(data)
+        limits = self._port.limits
+        if protocol.state is OPEN:
+            self._write_protocol_data()  # pongs, which a peer may want before the rest of a message
+        for frame in protocol.events_received():
+            if self._phase is not Phase.OPEN:
+                break
+            assert isinstance(frame, WebSocketFrame)
+            assert self._allowance is not None
+            if not self._allowance.spend(now, burst=limits.messages_burst_max, per_s=limits.messages_per_s):
+                raise Violation(CloseCode.TOO_MANY_MESSAGES, "too many messages")
+            self._take_frame(frame)
+        self._write_protocol_data()
+
+    def _shake_hands(self, protocol: ServerProtocol, data: bytes) -> bytes:
+        """Read the request line by line, so that its parser takes nothing of what follows, which is returned."""
+        while data and self._phase is Phase.HANDSHAKE:
+            end = data.find(b"\n") + 1 or len(data)
+            protocol.receive_data(data[:end])
+            self._requested += end
+            data = data[end:]
+            events = protocol.events_received()
+            if events:
+                request = cast(Request, events[0])
+                protocol.send_response(self._port.answer(self, request) or accept(protocol, request))
+                if protocol.state is OPEN:
+                    self._upgrade(protocol)
+                    return data
+            elif protocol.handshake_exc is None:
+                if self._requested <= self._port.limits.request_bytes_max:
+                    continue
+                protocol.send_response(request_too_large())
+            elif protocol.writes == [b""]:  # no HTTP: the library would just hang up
+                protocol.writes = [bad_request().serialize(), b""]
+            self._phase = Phase.CLOSING
+            self._write_protocol_data()
+        return b""
+
+    def _upgrade(self, shaken: ServerProtocol) -> None:
+        """A fresh protocol in place of the one that holds the request: half of a connection's memory goes with it."""
+        self._transport_write(b"".join(shaken.data_to_send()))
+        self._protocol = ServerProtocol(state=OPEN, max_size=self._port.limits.message_before_auth_bytes_max, logger=QUIET)
+        now = self._heard_at
+        self._phase = Phase.OPEN
+        self._allowance = Allowance(self._port.limits.messages_burst_max, now)
+        self._ping_at = now + self._port.first_ping_after()
+        self._conversation = self._port.converse(self)
+        self._port.timers.cancel(self)
+        self._schedule(now)
+
+    def _take_frame(self, frame: WebSocketFrame) -> None:
+        assert self._conversation is not None
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            if not frame.fin:
+                self._assembly = Assembly(frame, fragments_max=self._port.limits.fragments_max)
+            elif opcode is Opcode.TEXT:
+                self._conversation.on_text(check_text(frame.data))
+            else:
+                self._conversation.on_binary(bytes(frame.data))
+        elif opcode is Opcode.CONT:
+            assert self._assembly is not None  # the library refuses a continuation of nothing
+            whole = self._assembly.add(frame)
+            if whole is not None:
+                binary, self._assembly = self._assembly.binary, None
+                (self._conversation.on_binary if binary else self._conversation.on_text)(whole)
+
+    # Sending.
+
+    def put_state(self, upload_id: str, frame: Frame) -> None:
+        self._outbox.put_state(upload_id, frame.data)
+        self._touch()
+
+    def put_direct(self, frame: Frame) -> None:
+        limits = self._port.limits
+        if self._outbox.add_direct(frame.data, count_max=limits.direct_messages_max, bytes_max=limits.direct_bytes_max):
+            self._touch()
+        else:
+            asyncio.get_running_loop().call_soon(self.close, CloseCode.STALLED, "too many messages wait")
+
+    def reply(self, frame: bytes) -> None:
+        """An answer to this peer. While too many of them wait, nothing more is read from it."""
+        if self._phase is not Phase.OPEN:
+            return
+        self._outbox.add_reply(frame)
+        if self._reading and self._outbox.reply_bytes > self._port.limits.reply_bytes_max and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+        self._touch()
+
+    def discard(self, upload_id: str) -> None:
+        self._outbox.discard(upload_id)
+
+    def holds(self, upload_id: str) -> bool:
+        return self._outbox.holds(upload_id)
+
+    def _touch(self) -> None:
+        if not self._touched and self._stall is None:
+            self._touched = True
+            self._port.touch(self)
+
+    def flush(self) -> None:
+        """Hand to the transport what it takes: all that is pending, or until its buffer is full."""
+        self._touched = False
+        outbox = self._outbox
+        bytes_max = self._port.limits.write_bytes_max
+        while outbox and self._stall is None and self._phase is Phase.OPEN:
+            frames = outbox.take(bytes_max)
+            self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max and self._transport is not None:
+            self._reading = True
+            self._transport.resume_reading()
+        if self._on_flushed is not None and not outbox and self._stall is None:
+            flushed, self._on_flushed = self._on_flushed, None
+            flushed()
+
+    def _write_protocol_data(self) -> None:
+        """Send what the library wants sent: pongs as replies, a close frame at once, and the end of the stream."""
+        if self._protocol is None:
+            return
+        for data in self._protocol.data_to_send():
+            if data == b"":
+                self._shut()
+            elif self._phase is Phase.OPEN and self._protocol.state is OPEN:
+                self.reply(data)
+            else:
+                self._transport_write(data)
+        if self._phase is Phase.OPEN and self._protocol.state is not OPEN:
+            sent = self._protocol.close_sent  # the peer closed, or broke the protocol
+            self._begin_closing(sent.code if sent is not None else 1006)
+
+    def _transport_write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._written += len(data)
+            self._transport.write(data)
+
+    # Ending.
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Say what may still be said, then close. Ends within ``close_timeout_s``, whatever the peer does."""
+        if self._phase is not Phase.OPEN or self._protocol is None:
+            return
+        self._on_flushed = None
+        self.flush()
+        with suppress(ProtocolError):
+            self._protocol.send_close(int(code), reason)
+        self._begin_closing(int(code))
+        self._write_protocol_data()
+
+    def when_flushed(self, flushed: Callable[[], None]) -> None:
+        """Call back as soon as nothing waits in the outbox any more; never, where the connection ends before."""
+        self._on_flushed = flushed
+        self._touch()
+
+    def abort(self) -> None:
+        """Drop the socket with all that is pending."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _begin_closing(self, code: int) -> None:
+        self._phase = Phase.CLOSING
+        self._code = code
+        self._outbox.clear()
+        self._end_conversation()
+        if not self._reading and self._transport is not None:
+            self._reading = True
+            self._transport.resume_reading()  # the peer's close frame is still wanted
+        now = self._port.timers.now()
+        self._close_by = now + self._port.limits.close_timeout_s
+        self._port.timers.schedule(self, self._close_by)
+
+    def _shut(self) -> None:
+        """End the stream on our side, and wait for the peer to end its own: closing with unread bytes would reset it."""
+        if self._phase is Phase.CLOSING and self._code is None:  # a refused request
+            self._close_by = self._port.timers.now() + self._port.limits.close_timeout_s
+            self._port.timers.schedule(self, self._close_by)
+        if self._transport is not None and not self._transport.is_closing():
+            with suppress(OSError):
+                self._transport.write_eof()
+
+    def _end_conversation(self) -> None:
+        conversation, self._conversation = self._conversation, None
+        self._assembly = None
+        if conversation is not None:
+            conversation.on_closed()
+
+    # Deadlines.
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def conflated(self) -> int:
+        return self._outbox.conflated
+
+    @property
+    def pending_bytes(self) -> int:
+        """What waits in the outbox, without what the transport and the kernel hold."""
+        return self._outbox.pending_bytes
+
+    def authenticated(self) -> None:
+        """The peer has shown who it is: larger messages are welcome, and its conversation has another deadline."""
+        if self._protocol is not None:
+            self._protocol.max_message_size = self._port.limits.message_bytes_max
+        self._schedule(self._port.timers.now())
+
+    def on_timer(self, now: float) -> float:
+        if self._phase is not Phase.OPEN:
+            if self._phase is not Phase.CLOSED and now >= self._close_by:
+                self.abort()
+                return NEVER
+            return self._close_by
+        assert self._conversation is not None
+        if now >= self._conversation.deadline:
+            self._conversation.on_deadline(now)
+        elif self._stall is not None and self._stall.lasts(self._written, now) >= self._port.limits.stall_timeout_s:
+            self.close(CloseCode.STALLED, "took nothing for too long")
+        elif now >= self._silent_at():
+            self._break_silence(now)
+        elif now >= self._ping_at:
+            self._ping_at = now + self._port.limits.ping_interval_s
+            self._conversation.on_liveness_due()
+        return self._due_at(now)
+
+    def _schedule(self, now: float) -> None:
+        self._port.timers.schedule(self, self._due_at(now))
+
+    def _due_at(self, now: float) -> float:
+        if self._phase is not Phase.OPEN or self._conversation is None:
+            return self._close_by if self._phase is Phase.CLOSING else NEVER
+        due_at = min(self._conversation.deadline, self._ping_at, self._silent_at())
+        return due_at if self._stall is None else min(due_at, now + self._port.limits.stall_timeout_s / STALL_CHECKS)
+
+    def _silent_at(self) -> float:
+        limits = self._port.limits
+        if self._pinged_at > self._heard_at:
+            return self._pinged_at + limits.silence_grace_s
+        return self._heard_at + limits.silence_timeout_s
+
+    def _break_silence(self, now: float) -> None:
+        if self._pinged_at > self._heard_at:
+            self.close(CloseCode.SILENT, "no sign of life")
+        elif self._protocol is not None:
+            self._pinged_at = now
+            self._protocol.send_ping(struct.pack("!I", self.number & 0xFFFFFFFF))
+            self._write_protocol_data()

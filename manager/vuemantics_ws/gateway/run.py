@@ -1,0 +1,156 @@
+"""A gateway as a process: its loop, its signals, its two ports (SEMANTICS.md section 7)."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from vuemantics_ws.gateway.control import create_control_application
+from vuemantics_ws.gateway.development import development_secret
+
+from vuemantics_ws.ambient import SystemClock, system_random
+from vuemantics_ws.brokers.memory import MemoryBroker
+from vuemantics_ws.gateway.server import Gateway, listen
+from vuemantics_ws.gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SPARE_FILES = 64
+"""Files that a process needs beside its connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Where a gateway that is ready can be reached."""
+
+    url: str
+    control: str
+    pid: int
+
+
+def run(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
+    """Serve until SIGINT or SIGTERM, then drain. A second signal ends it at once.
+
+    ``ready`` is called once both ports are open. Must run in the main thread, which gets the signals.
+
+    Returns:
+        The exit code, 0 after an orderly stop.
+
+    Raises:
+        EnvironmentUnfit: a port cannot be had.
+    """
+    _allow_files(settings.connections_max + settings.unauthenticated_max + SPARE_FILES)
+    with asyncio.Runner(loop_factory=_loop_factory(settings.uvloop)) as runner:
+        return runner.run(serve(settings, ready=ready))
+
+
+async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
+    """The same inside a loop that is running already."""
+    stop, at_once = asyncio.Event(), asyncio.Event()
+    clock = SystemClock()
+    for warning in settings.warnings():
+        logger.warning("%s", warning)
+    secret = settings.secret if settings.secret is not None else development_secret()
+    gateway = Gateway(
+        settings, secret=secret, broker=MemoryBroker(clock=clock, limits=settings), clock=clock, dice=system_random()
+    )
+    control_socket = listen(settings.control_host, settings.control_port, "--control-port")
+    try:
+        await gateway.start()
+    except BaseException:
+        control_socket.close()
+        raise
+    control = _Control(create_control_application(gateway))
+    with _signals(stop, at_once):
+        serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
+        await control.up.wait()
+        ready(Ready(_url("ws", *gateway.address, "/ws/uploads"), _url("http", *control_socket.getsockname()[:2]), os.getpid()))
+        await stop.wait()
+        await gateway.stop(at_once=at_once)
+        control.should_exit = True
+        control.force_exit = at_once.is_set()
+        await serving
+    return 0
+
+
+class _Control(uvicorn.Server):
+    """Uvicorn without its signals, which belong to the gateway: it would raise again what it caught."""
+
+    def __init__(self, application: Any) -> None:
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
+        )
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            at_once.set()
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it is installed and not refused, None for asyncio's own."""
+    if wanted is False:
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if wanted:
+            logger.warning("uvloop is not installed: running on asyncio's own loop")
+        return None
+    return uvloop.new_event_loop
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the soft limit on open files as far as it goes, and say so where that is too little."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger.warning(
+            "this process may open %d files, and connections-max asks for %d: raise the limit (ulimit -n)", allowed, wanted
+        )
+
+
+def _url(scheme: str, host: str, port: int, path: str = "") -> str:
+    return f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"

@@ -1,0 +1,244 @@
+"""The gateway: a ConnectionManager behind a public WebSocket port."""
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from vuemantics_ws.gateway.auth import Authenticator
+from vuemantics_ws.gateway.handshake import HandshakePolicy
+from websockets.http11 import Request, Response
+
+from vuemantics_ws.ambient import Clock
+from vuemantics_ws.brokers.base import Broker, Receipt
+from vuemantics_ws.closing import CloseCode
+from vuemantics_ws.connection_manager import ConnectionManager
+from vuemantics_ws.core.access import anyone, owner_only
+from vuemantics_ws.core.upload import Event, Head
+from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.gateway.connection import Connection, Phase
+from vuemantics_ws.gateway.conversation import UploadConversation
+from vuemantics_ws.gateway.drain import drain
+from vuemantics_ws.gateway.journal import Journal
+from vuemantics_ws.gateway.places import Places
+from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.gateway.timers import Timers
+from vuemantics_ws.limits import Limits
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 128
+"""Sockets that the kernel holds for us. All of them may be accepted at once, so they must fit the unauthenticated places."""
+
+
+class Gateway:
+    """One node. Must be made inside the loop that runs it.
+
+    ``start`` opens the port; ``stop`` drains and closes it. ``state`` goes from ``starting`` to ``ready`` to ``draining`` to
+    ``stopped``.
+    """
+
+    def __init__(self, settings: Settings, *, secret: str, broker: Broker, clock: Clock, dice: random.Random) -> None:
+        self.settings = settings
+        self.limits: Limits = settings
+        self.write_buffer_bytes_max = settings.write_buffer_bytes_max
+        self.unsent_bytes_max = settings.unsent_bytes_max
+        self.clock = clock
+        self.state = "starting"
+        self.journal = Journal(clock)
+        self.timers = Timers(asyncio.get_running_loop())
+        self.authenticator = Authenticator(
+            secret,
+            algorithm=settings.jwt_algorithm,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            clock=clock,
+        )
+        self.manager = ConnectionManager(
+            broker=broker,
+            access=owner_only if settings.resolved_access == "owner" else anyone,
+            limits=settings,
+            clock=clock,
+            happened=self.journal.tell,
+        )
+        self._broker = broker
+        self._dice = dice
+        self._policy = HandshakePolicy(
+            origins=settings.origins, development=settings.development, trusted_proxies=settings.trusted_proxies
+        )
+        self._places = Places(places_max=settings.unauthenticated_max, per_address_max=settings.unauthenticated_per_address_max)
+        self._connections: dict[Connection, None] = {}
+        self._numbers = 0
+        self._touched: list[Connection] = []
+        self._server: asyncio.Server | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._started_at = self.timers.now()
+        self.address: tuple[str, int] = (settings.host, settings.port)
+
+    async def start(self) -> None:
+        """Open the public port. ``address`` then says where.
+
+        Raises:
+            EnvironmentUnfit: the address cannot be had.
+        """
+        await self.manager.__aenter__()
+        loop = asyncio.get_running_loop()
+        listener = listen(self.settings.host, self.settings.port, "--port")
+        self.address = listener.getsockname()[:2]
+        self._server = await loop.create_server(self._new_connection, sock=listener, backlog=BACKLOG)
+        self.state = "ready"
+
+    async def stop(self, *, at_once: asyncio.Event | None = None) -> None:
+        """Stop in order: readiness off, no new upgrades, outboxes flushed, 1012 spread over the drain, then the port closed.
+
+        Ends within ``drain_s`` and ``close_timeout_s``, whoever does not read, and at once when ``at_once`` is set.
+        """
+        if self.state == "stopped":
+            return
+        self.state = "draining"
+        self.journal.tell("draining", {"connections": len(self._connections)})
+        draining = asyncio.ensure_future(self._drain())
+        hurry = asyncio.ensure_future(at_once.wait() if at_once is not None else asyncio.Event().wait())
+        await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurry):
+            task.cancel()
+        await asyncio.wait([draining, hurry])
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
+        self.timers.stop()
+        await self.manager.__aexit__(None, None, None)
+        self.journal.close()
+        self.state = "stopped"
+
+    async def _drain(self) -> None:
+        await drain(list(self._connections), self.timers, drain_s=self.settings.drain_s)
+        try:
+            await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
+        except TimeoutError:
+            pass  # whoever is left did not answer the close, and is aborted
+
+    # What the control port offers.
+
+    async def publish(self, event: Event) -> Receipt:
+        return await self.manager.publish(event)
+
+    async def head(self, upload_id: str) -> Head | None:
+        return await self._broker.head(upload_id)
+
+    def happenings(self) -> AsyncIterator[dict[str, Any]]:
+        return self.journal.listen()
+
+    @property
+    def mint(self) -> Callable[[str, float], str] | None:
+        """Makes tokens, in development mode only."""
+        return self.authenticator.mint if self.settings.development else None
+
+    def statistics(self) -> dict[str, Any]:
+        """How full every table is, and what happened since the start."""
+        registry = self.manager.registry
+        counters = self.manager.counters.as_json()
+        counters["conflated"] += sum(connection.conflated for connection in self._connections)
+        outboxes = [connection.pending_bytes for connection in self._connections]
+        return {
+            "state": self.state,
+            "uptime_s": round(self.timers.now() - self._started_at, 3),
+            "tables": {
+                "connections": len(self._connections),
+                "unauthenticated": len(self._places),
+                "users": len(registry.users),
+                "uploads": len(registry.uploads),
+                "follows": sum(len(user.follows) for user in registry.users.values()),
+                "outbox_bytes": sum(outboxes),
+                "outbox_bytes_max": max(outboxes, default=0),
+            },
+            "counters": counters,
+        }
+
+    # What connections ask of their port.
+
+    def opened(self, connection: Connection) -> None:
+        self._connections[connection] = None
+        self._empty.clear()
+        self._seat(connection, connection.peer_address)
+
+    def answer(self, connection: Connection, request: Request) -> Response | None:
+        full = len(self._connections) - len(self._places) >= self.limits.connections_max
+        response = self._policy.check(request, connection.peer_address, full=full, draining=self.state != "ready")
+        if response is not None:
+            if full and response.status_code == 503:
+                self.manager.counters.limits["connections_max"] += 1
+            return response
+        address = self._policy.client_address(request, connection.peer_address)
+        if address != connection.peer_address:
+            connection.peer_address = address
+            self._places.leave(connection)
+            self._seat(connection, address)
+        return None
+
+    def converse(self, connection: Connection) -> UploadConversation:
+        return UploadConversation(self, connection, self.timers.now())
+
+    def authenticated(self, connection: Connection) -> None:
+        self._places.leave(connection)
+
+    def touch(self, connection: Connection) -> None:
+        if not self._touched:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._touched.append(connection)
+
+    def first_ping_after(self) -> float:
+        return self._dice.uniform(0.0, self.limits.ping_interval_s)
+
+    def ended(self, connection: Connection, code: int | None) -> None:
+        self._places.leave(connection)
+        self._connections.pop(connection, None)
+        if not self._connections:
+            self._empty.set()
+        counters = self.manager.counters
+        counters.conflated += connection.conflated
+        if code is not None:
+            counters.closes[code] += 1
+            self.journal.tell("closed", {"connection": connection.number, "code": code})
+
+    def _new_connection(self) -> Connection:
+        self._numbers += 1
+        return Connection(self, self._numbers)
+
+    def _seat(self, connection: Connection, address: str) -> None:
+        crowded_out = self._places.take(connection, address)
+        if crowded_out is None:
+            return
+        oldest, limit = crowded_out
+        self.manager.counters.limits[limit] += 1
+        if oldest.phase is Phase.OPEN:
+            oldest.close(CloseCode.SERVER_FULL, "unauthenticated")
+        else:
+            oldest.abort()
+
+    def _flush(self) -> None:
+        touched, self._touched = self._touched, []
+        for connection in touched:
+            connection.flush()
+
+
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        EnvironmentUnfit: the name does not resolve, or the address is taken or not ours.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        hint = f"stop what listens there, or choose another with {option}"
+        raise EnvironmentUnfit(f"cannot listen on {host} port {port}: {reason}", hint=hint) from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,238 @@
+"""What happened in a run, as plain data: recorded first, judged afterwards.
+
+Records are in the order in which they were seen by one observer, and their times, in seconds since the scenario began, never
+fall. Within a connection that is the order of the wire. Between connections it is causal: what a client sent stands before
+what came of it. One JSON object a line is the form on disk; its ``kind`` names the record.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, get_args
+
+import msgspec
+from msgspec import Struct
+
+from vuemantics_ws.core.upload import Version
+from vuemantics_ws.errors import BadEvent
+
+
+class UploadFacts(Struct, frozen=True):
+    """An upload as the plan has it. ``ends`` says whether an end will be published of it."""
+
+    name: str
+    owner: str
+    ends: bool
+
+
+class ClientFacts(Struct, frozen=True):
+    """A client as the plan has it; ``subscribes`` are the ids of the uploads that it will ask for."""
+
+    user: str
+    subscribes: list[str]
+    reads_slowly: bool = False
+
+
+class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
+    """What a judge must know beforehand. Stands first."""
+
+    at: float = 0.0
+    scenario: str
+    seed: int
+    access: Literal["owner", "open"]
+    grace_s: float
+    uploads_per_user_max: int
+    waiting_bytes_max: int
+    """What may wait for one connection beside states: replies and direct messages."""
+    uploads: dict[str, UploadFacts]
+    clients: dict[str, ClientFacts]
+
+
+class Opened(Struct, frozen=True, tag="opened", tag_field="kind"):
+    """A socket was upgraded. Connections are numbered from 1 over all clients."""
+
+    at: float
+    connection: int
+    client: str
+
+
+class Unreachable(Struct, frozen=True, tag="unreachable", tag_field="kind"):
+    """A try to connect came to nothing."""
+
+    at: float
+    client: str
+    reason: str
+
+
+class Authenticated(Struct, frozen=True, tag="authenticated", tag_field="kind"):
+    at: float
+    connection: int
+
+
+class Sent(Struct, frozen=True, tag="sent", tag_field="kind"):
+    """A browser asked to follow an upload, or gave it up."""
+
+    at: float
+    connection: int
+    action: Literal["subscribe_upload", "unsubscribe_upload"]
+    upload_id: str
+
+
+class Received(Struct, frozen=True, tag="received", tag_field="kind", omit_defaults=True):
+    """A documented message. ``known`` is that of a ``subscribed``; a state has a version, unless its server gives none."""
+
+    at: float
+    connection: int
+    action: str
+    upload_id: str | None = None
+    attempt: int | None = None
+    seq: int | None = None
+    terminal: bool = False
+    known: bool | None = None
+    stage: str | None = None
+    percent: int | None = None
+    code: str | None = None
+    """Of an ``error``."""
+
+    @property
+    def version(self) -> Version | None:
+        return None if self.attempt is None or self.seq is None else Version(self.attempt, self.seq)
+
+    @property
+    def is_state(self) -> bool:
+        return self.action in ("upload_progress", "upload_completed", "upload_failed")
+
+
+class Undocumented(Struct, frozen=True, tag="undocumented", tag_field="kind"):
+    """A message that the browser's validator refuses, or whose action PROTOCOL.md does not have."""
+
+    at: float
+    connection: int
+    reason: str
+
+
+class Closed(Struct, frozen=True, tag="closed", tag_field="kind"):
+    """A connection ended as its browser sees it: 1006 where no close frame came. ``by`` says who began it."""
+
+    at: float
+    connection: int
+    code: int
+    reason: str
+    by: Literal["browser", "server", "network"]
+
+
+class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=True, omit_defaults=True):
+    """An event was answered, or refused: then ``verdict`` is None and ``error`` says why.
+
+    ``at`` is when the answer came, ``scheduled_at`` when the plan has the event, ``sent_at`` when it was sent. Where it was
+    accepted, ``attempt`` and ``seq`` are its own.
+    """
+
+    at: float
+    scheduled_at: float
+    sent_at: float
+    upload_id: str
+    action: str
+    terminal: bool
+    stage: str | None = None
+    percent: int | None = None
+    size_bytes: int
+    verdict: str | None = None
+    attempt: int | None = None
+    seq: int | None = None
+    error: str | None = None
+
+    @property
+    def version(self) -> Version | None:
+        return None if self.attempt is None or self.seq is None else Version(self.attempt, self.seq)
+
+
+class Measured(Struct, frozen=True, tag="measured", tag_field="kind"):
+    """The server's own statistics during the run."""
+
+    at: float
+    tables: dict[str, int]
+
+
+class Settled(Struct, frozen=True, tag="settled", tag_field="kind"):
+    """Nothing is left to happen. From here on the browsers say goodbye."""
+
+    at: float
+    cut_short: bool = False
+    """The scenario's duration came first."""
+
+
+class Emptied(Struct, frozen=True, tag="emptied", tag_field="kind"):
+    """The server's tables when everybody had left and the grace time was over."""
+
+    at: float
+    tables: dict[str, int]
+
+
+class NodeExited(Struct, frozen=True, tag="node_exited", tag_field="kind"):
+    """A node ended. ``asked`` says whether it had been told to."""
+
+    at: float
+    code: int
+    asked: bool
+
+
+Record = (
+    Began
+    | Opened
+    | Unreachable
+    | Authenticated
+    | Sent
+    | Received
+    | Undocumented
+    | Closed
+    | Published
+    | Measured
+    | Settled
+    | Emptied
+    | NodeExited
+)
+
+_DECODER = msgspec.json.Decoder(Record)
+KINDS: tuple[type[Struct], ...] = get_args(Record)
+
+
+class Log:
+    """Grows by appending; whoever listens is told of each record at once."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.records: list[Record] = list(records)
+        self._listeners: list[Callable[[Record], None]] = []
+
+    def append(self, record: Record) -> None:
+        self.records.append(record)
+        for listener in self._listeners:
+            listener(record)
+
+    def listen(self, listener: Callable[[Record], None]) -> None:
+        """``listener`` is called with every record from now on. It must return at once and raise nothing."""
+        self._listeners.append(listener)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def to_ndjson(records: Iterable[Record]) -> bytes:
+    """One JSON object a line. The same records give the same bytes."""
+    return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+
+
+def from_ndjson(data: bytes) -> list[Record]:
+    """What :func:`to_ndjson` wrote.
+
+    Raises:
+        BadEvent: a line is no record.
+    """
+    records: list[Record] = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            records.append(_DECODER.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BadEvent(f"expected a record of a run in line {number}") from None
+    return records

@@ -1,0 +1,100 @@
+"""A whole gateway in the test's own loop, with real sockets."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from vuemantics_ws.ambient import Clock, SystemClock
+from vuemantics_ws.brokers.base import Broker
+from vuemantics_ws.brokers.memory import MemoryBroker
+from vuemantics_ws.gateway.server import Gateway
+from vuemantics_ws.gateway.settings import Settings
+
+SECRET = "thirty-two bytes that only tests know of"
+
+
+@asynccontextmanager
+async def gateway(*, clock: Clock | None = None, broker: Broker | None = None, **settings: Any) -> AsyncIterator[Gateway]:
+    """A gateway that is ready, stopped at once when the block ends."""
+    given = {"port": 0, "control_port": 0, "secret": SECRET, "access": "open", "drain_s": 0.0, **settings}
+    clock = clock or SystemClock()
+    made = Settings(**given)
+    node = Gateway(
+        made,
+        secret=made.secret or SECRET,
+        broker=broker or MemoryBroker(clock=clock, limits=made),
+        clock=clock,
+        dice=random.Random(1),
+    )
+    await node.start()
+    at_once = asyncio.Event()
+    try:
+        yield node
+    finally:
+        at_once.set()
+        await node.stop(at_once=at_once)
+
+
+class Client:
+    """A client of the library's, with the protocol's words."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(json.dumps(message))
+
+    async def next(self) -> dict[str, Any]:
+        """The next message that is no ping."""
+        while True:
+            message: dict[str, Any] = json.loads(await self.socket.recv())
+            if message["action"] != "ping":
+                return message
+
+    async def subscribe(self, upload_id: str) -> dict[str, Any]:
+        await self.send(action="subscribe_upload", upload_id=upload_id)
+        return await self.next()
+
+    async def close_code(self) -> int | None:
+        """How the server closes; what it says before is dropped."""
+        async for _ in self.socket:
+            pass
+        return self.socket.close_code
+
+
+@asynccontextmanager
+async def client(node: Gateway, **options: Any) -> AsyncIterator[Client]:
+    """Connected, not authenticated."""
+    url = f"ws://127.0.0.1:{node.address[1]}/ws/uploads"
+    async with connect(url, proxy=None, compression=None, **options) as socket:
+        yield Client(socket)
+
+
+@asynccontextmanager
+async def browser(node: Gateway, user_id: str, **options: Any) -> AsyncIterator[Client]:
+    """Connected and authenticated."""
+    async with client(node, **options) as joined:
+        await joined.send(type="auth", token=node.authenticator.mint(user_id, 60.0))
+        assert await joined.next() == {"action": "auth_success", "user_id": user_id}
+        yield joined
+
+
+def event(upload_id: str, percent: int = 0, *, stage: str = "vision_analysis", **more: Any) -> bytes:
+    """Progress, as a publisher writes it."""
+    payload = {
+        "upload_id": upload_id, "status": "analyzing", "stage": stage, "progress_percent": percent, "message": "working",
+        "error_message": None, "description_audit_score": None,
+    }  # fmt: skip
+    said = {"action": "upload_progress", "payload": payload, "timestamp": "2026-01-01T00:00:00Z", **more}
+    return json.dumps(said).encode()
+
+
+def completed(upload_id: str, **more: Any) -> bytes:
+    """An end, as a publisher writes it."""
+    said = {"upload_id": upload_id, "description": "a cat", "audit_score": 90, "timestamp": "2026-01-01T00:00:00Z"}
+    return json.dumps({"action": "upload_completed", **said, **more}).encode()
