@@ -3,20 +3,23 @@
 Every command is imported here, so none of them may import at its top what only running needs.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws_cli.commands import listen, publish, serve, token
 from vuemantics_ws_cli.console import ReaderGone, complain, forget_stdout
 from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of
-from vuemantics_ws_cli.options import examples
+from vuemantics_ws_cli.options import examples, help_of
 
 PROGRAM = "vuemantics-ws"
 
@@ -33,13 +36,13 @@ def _show_version(wanted: bool) -> None:
 
 
 def _epilog() -> str:
-    codes = "\n\n".join(f"  [cyan]{code:>3d}[/cyan]  {meaning}" for code, meaning in MEANINGS.items())
+    codes = "\n".join(f"  [cyan]{code:>3d}[/cyan]  {meaning}" for code, meaning in MEANINGS.items())
     started = examples(
         "vuemantics-ws serve",
         "vuemantics-ws listen holiday --user alice",
         "vuemantics-ws publish holiday 50",
     )
-    return f"[bold]Exit codes[/bold]\n\n{codes}\n\n{started}"
+    return f"[bold]Exit codes[/bold]\n{codes}\n\n{started}"
 
 
 app = typer.Typer(
@@ -55,27 +58,34 @@ app = typer.Typer(
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
-app.command("serve", epilog=serve.EPILOG)(serve.serve)
-app.command("publish", epilog=publish.EPILOG)(publish.publish)
-app.command("listen", epilog=listen.EPILOG)(listen.listen)
-app.command("token", epilog=token.EPILOG)(token.token)
-if find_spec("vuemantics_ws_cli.commands.simulate") is not None:
-    _simulate = import_module("vuemantics_ws_cli.commands.simulate")
-    app.command("simulate", epilog=getattr(_simulate, "EPILOG", None))(_simulate.simulate)
+def _register(name: str, module: ModuleType) -> None:
+    command = getattr(module, name)
+    app.command(name, help=help_of(command), epilog=getattr(module, "EPILOG", None))(command)
+
+
+for _name in ("serve", "publish", "listen", "token", "simulate"):
+    if find_spec(f"vuemantics_ws_cli.commands.{_name}") is not None:
+        _register(_name, import_module(f"vuemantics_ws_cli.commands.{_name}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, by default the process's own, and return its exit code. Raises nothing."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an encoding without our bars is no reason to stop
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        ended = typer.main.get_command(app).main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        if not arguments:
+            with redirect_stdout(sys.stderr):
+                _run(["--help"])
+            return ExitCode.USAGE
+        ended = _run(arguments)
         return ended if isinstance(ended, int) else ExitCode.OK
     except VuemanticsError as error:
         complain(error.message, error.hint)
@@ -94,16 +104,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _own_up(error)
 
 
+def _run(arguments: Sequence[str]) -> object:
+    return typer.main.get_command(app).main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+
+
 def _explain_usage(error: Exception) -> ExitCode:
     """Typer's own words for a wrong command line, in our form."""
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
-        typer.echo(context.get_help(), err=True)
-        return ExitCode.USAGE
     words = error.format_message() if hasattr(error, "format_message") else str(error)
     message, _, suggestion = words.partition(" Did you mean ")
-    message, _, options = message.partition(" (Possible options: ")
-    nearest = suggestion.rstrip("?") or options.rstrip(")").split(", ")[0]
+    message = message.partition(" (Possible options: ")[0]
+    likely = get_close_matches(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or [], n=1)
+    nearest = suggestion.rstrip("?") or "".join(likely)
     path = context.command_path if context is not None else PROGRAM
     complain(message[:1].lower() + message[1:].rstrip("."), f"did you mean {nearest}?" if nearest else f"see: {path} --help")
     return ExitCode.USAGE

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
+    from rich.text import Text
 
 # Control characters, the two separators that some terminals take for a line's end, what turns the direction of text around,
 # and halves of characters, which no encoding can write.
@@ -65,9 +66,9 @@ def emit(line: str) -> None:
         raise ReaderGone from None
 
 
-def say(message: "RenderableType") -> None:
-    """Talk to the person."""
-    stderr().print(message)
+def say(message: "str | Text") -> None:
+    """Talk to the person. A long line is the terminal's to wrap."""
+    stderr().print(message, soft_wrap=True)
 
 
 def complain(message: str, hint: str | None = None, *, kind: str = "error") -> None:

@@ -1,6 +1,7 @@
 """The options that several commands share, and how help shows examples."""
 
 from collections.abc import Callable
+from inspect import cleandoc
 from typing import Annotated, TypeVar
 
 import typer
@@ -12,31 +13,47 @@ T = TypeVar("T")
 SERVER_PANEL = "Server"
 
 Url = Annotated[
-    str, typer.Option("--url", envvar="VUEMANTICS_WS_URL", help="Where browsers connect.", rich_help_panel=SERVER_PANEL)
+    str,
+    typer.Option(
+        "--url", envvar="VUEMANTICS_WS_URL", metavar="URL", help="Where browsers connect.", rich_help_panel=SERVER_PANEL
+    ),
 ]
 ControlUrl = Annotated[
     str,
-    typer.Option("--control", envvar="VUEMANTICS_WS_CONTROL", help="The server's control port.", rich_help_panel=SERVER_PANEL),
+    typer.Option(
+        "--control",
+        envvar="VUEMANTICS_WS_CONTROL",
+        metavar="URL",
+        help="The server's control port.",
+        rich_help_panel=SERVER_PANEL,
+    ),
 ]
 Secret = Annotated[
     str | None,
     typer.Option(
         "--secret",
         envvar="VUEMANTICS_WS_SECRET",
+        metavar="TEXT",
         help="Make the token here, with the server's secret, instead of asking the control port. "
         "Better given as a variable: other users of the machine can read options.",
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="One JSON object a line on stdout.")]
 
 DEFAULT_URL = PUBLIC_URL
 DEFAULT_CONTROL = CONTROL_URL
 
 
 def examples(*commands: str) -> str:
-    """The end of a command's help. Each must work as it stands: tests parse them."""
-    return "\n\n".join(["[bold]Examples[/bold]", *(f"  [cyan]{command}[/cyan]" for command in commands)])
+    """The end of a command's help. Each works as it stands: tests parse them."""
+    return "\n".join(["[bold]Examples[/bold]", *(f"  [cyan]{command}[/cyan]" for command in commands)])
+
+
+def help_of(command: Callable[..., None]) -> str:
+    """A command's docstring, with its paragraphs unwrapped: help wraps them anew."""
+    paragraphs = cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def read_option(option: str, read: Callable[[str], T], text: str) -> T:
@@ -64,6 +81,6 @@ def check_upload_id(upload_id: str) -> None:
 
     if not re.match(UPLOAD_ID_PATTERN, upload_id):
         raise BadSetting(
-            f"expected an upload id of 1 to 128 letters, digits, dots, underscores and hyphens, got {upload_id[:60]!r}",
+            f"UPLOAD_ID: expected 1 to 128 letters, digits, dots, underscores and hyphens, got {upload_id[:60]!r}",
             setting="UPLOAD_ID",
         )

@@ -43,7 +43,7 @@ async def issue(user: str, *, secret: str | None, control: str, ttl_s: float) ->
         EnvironmentUnfit, Refused: as the control port answers.
     """
     if secret == "":
-        raise BadSetting("expected a secret that is not empty", setting="--secret")
+        raise BadSetting("--secret: expected a secret that is not empty", setting="--secret")
     if secret is not None:
         return mint_token(user, secret=secret, ttl_s=ttl_s, now=SystemClock().wall())
     async with Control(control) as server:

@@ -2,26 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from vuemantics_ws.ambient import Clock, SystemClock
 from vuemantics_ws.brokers.base import Broker, Receipt
+from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.access import Access, owner_only
 from vuemantics_ws.core.counters import Counters
 from vuemantics_ws.core.delivery import Answer, Delivery
 from vuemantics_ws.core.receiver import Receiver
-from vuemantics_ws.core.registry import Registry, Upload
+from vuemantics_ws.core.registry import Registry
+from vuemantics_ws.core.table import Table
 from vuemantics_ws.core.upload import Event, Verdict
-from vuemantics_ws.errors import BadEvent, LimitReached
+from vuemantics_ws.errors import BadEvent, BadMessage, LimitReached
 from vuemantics_ws.limits import Limits
-from vuemantics_ws.messages import Frame, Gist, Message, encode, gist_of
-from vuemantics_ws.socket_writer import MessageWriter, SocketWriter, StateWriter
+from vuemantics_ws.messages import Frame, Gist, Message, encode, gist_of, read_server_message
+from vuemantics_ws.socket_writer import SocketWriter, StateWriter, Turns
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Happened = Callable[[str, dict[str, Any]], None]
 """``happened(kind, fields)``: told of what changes, for whoever watches a server. Plain values only."""
 
@@ -68,6 +69,8 @@ class ConnectionManager:
         self._waiting: dict[str, None] = {}  # users with follows and no connection yet, oldest first
         self._leaving: dict[str, float] = {}  # users in their grace time, with its end, the next to end first
         self._grace: asyncio.TimerHandle | None = None
+        self._turns = Turns()
+        self._entered = False
         self._warned_unowned = False
         self._delivery: Delivery | None = None
         if broker is None:
@@ -84,6 +87,7 @@ class ConnectionManager:
         if self._broker is not None:
             assert self._delivery is not None
             await self._broker.start(self._delivery.deliver)
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -105,31 +109,36 @@ class ConnectionManager:
         """
         if (user_id, id(websocket)) in self._writers:
             return
-        kind = MessageWriter if self._delivery is None else StateWriter
-        writer: SocketWriter = kind(user_id, websocket, limits=self.limits, dropped=self._drop)
+        kind = SocketWriter if self._delivery is None else StateWriter
+        writer = kind(user_id, websocket, limits=self.limits, turns=self._turns, dropped=self._drop)
         self.join(user_id, writer)
         self._writers[user_id, id(websocket)] = writer
-        await _two_turns()
+        await self._turns.two()
 
     async def disconnect(self, user_id: str, websocket: Any) -> None:
         """The socket is gone or going; the caller closes it. What was pending for it is forgotten."""
         writer = self._writers.get((user_id, id(websocket)))
         if writer is not None:
             writer.stop()
-            self._drop(writer)
+            self._drop(writer, None)
 
     async def subscribe_upload(self, user_id: str, upload_id: str, *, connection: Any = None) -> None:
         """The user follows an upload, on every connection. ``connection`` is the socket that asks, if one does.
 
-        A subscribe before the user's first connection is remembered.
+        A subscribe before the user's first connection is remembered. Being cancelled while the broker still reads the newest
+        state takes nothing back: the user follows.
 
         Raises:
             LimitReached: the user follows all that a user may follow, and none of it is finished.
         """
-        known = asyncio.get_running_loop().create_future()
-        self.follow(user_id, upload_id, self._writer(user_id, connection), lambda _: _resolve(known))
-        await known
-        await _two_turns()
+        writer = self._writer(user_id, connection)
+        user = self._registry.users.get(user_id)
+        if connection is not None and writer is None and user is not None and upload_id in user.follows:
+            return  # the socket that asks is gone, and to the others it would look as if the whole user had asked
+        answered = asyncio.Event()
+        self.follow(user_id, upload_id, writer, lambda known: answered.set())
+        await answered.wait()
+        await self._turns.two()
 
     async def unsubscribe_upload(self, user_id: str, upload_id: str, *, connection: Any = None) -> None:
         """The user gives an upload up: on the socket ``connection``, or everywhere.
@@ -145,28 +154,33 @@ class ConnectionManager:
         frame = Frame.of(message)
         user = self._registry.users.get(user_id)
         if user is not None:
-            self._send_direct(list(user.connections), frame)
-        await _two_turns()
+            self._send_direct(list(user.connections), frame, _gist(frame.payload, sent_for=None))
+        await self._turns.two()
 
     async def send_to_upload_subscribers(self, upload_id: str, message: Message) -> None:
         """To every connection of everybody who follows the upload.
 
-        With a broker, a message about the upload's progress or end is published, so the judge and the access rule apply.
+        With a broker, a message about the upload's progress or end is published, so the judge applies, and the access rule
+        applies to every message.
 
         Raises:
             BadEvent: with a broker, where such a message would not pass the browser's validator.
         """
         payload = encode(message)
-        if self._delivery is not None and gist_of(payload) != Gist(None, None):
+        if self._delivery is not None and _is_event(payload):
             event = Event.read(payload)
             if event.upload_id != upload_id:
                 raise BadEvent("expected an event about the upload that it is sent for")
             await self.publish(event)
             return
-        upload = self._registry.uploads.get(upload_id)
-        if upload is not None:
-            self._send_direct(list(upload.receivers()), Frame(payload), upload=upload)
-        await _two_turns()
+        if self._delivery is not None:
+            self._send_direct(self._delivery.receivers(upload_id), Frame(payload), Gist(None, None))
+        elif upload_id in self._registry.uploads:
+            upload = self._registry.uploads[upload_id]
+            gist = _gist(payload, sent_for=upload_id)
+            upload.finished = gist.ends == upload_id or (upload.finished and gist.progress_of != upload_id)
+            self._send_direct(list(upload.receivers()), Frame(payload), gist)
+        await self._turns.two()
 
     async def publish(self, event: Event | Message | bytes, *, owner: str | None = None) -> Receipt:
         """Judge an event and deliver it if it is news. Needs a broker.
@@ -176,12 +190,15 @@ class ConnectionManager:
             owner: whose upload it is; None leaves the owner as it was.
 
         Raises:
-            BadEvent: the browser would refuse it.
+            BadEvent: the browser would refuse it, or it is larger than ``limits.event_bytes_max``.
         """
         if self._broker is None:
             raise TypeError("publish needs a manager with a broker")
+        assert self._entered, "a manager with a broker is used inside `async with`"
         if not isinstance(event, Event):
             event = Event.read(event if isinstance(event, bytes) else encode(event), owner=owner)
+        if len(event.published) > self.limits.event_bytes_max:
+            raise BadEvent(f"expected at most {self.limits.event_bytes_max} bytes, got {len(event.published)}")
         receipt = await self._broker.publish(event)
         self.counters.events[receipt.verdict.value] += 1
         if event.owner is None and self._access is owner_only and receipt.verdict is Verdict.ACCEPTED:
@@ -190,7 +207,7 @@ class ConnectionManager:
             attempt, seq = receipt.version or (None, None)
             said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
             self._happened("event", {**said, "attempt": attempt, "seq": seq})
-        await _two_turns()
+        await self._turns.two()
         return receipt
 
     def get_upload_subscriber_ids(self, upload_id: str) -> set[str]:
@@ -199,11 +216,13 @@ class ConnectionManager:
         return set(upload.followers) if upload is not None else set()
 
     async def disconnect_all(self) -> None:
-        """Close every socket with 1012 and forget everything. Ends within seconds, whoever does not read."""
+        """Close every socket with 1012 and forget everything. Ends within seconds, whoever does not read.
+
+        All is forgotten before the first socket is closed, so who connects meanwhile begins anew, and stays.
+        """
         writers = list(self._writers.values())
-        await asyncio.gather(*(writer.close() for writer in writers))
         for writer in writers:
-            self._drop(writer)
+            self._drop(writer, CloseCode.SERVER_RELOADING)
         for user_id in [*self._registry.users]:
             self._registry.forget(user_id)
         self._waiting.clear()
@@ -211,32 +230,27 @@ class ConnectionManager:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
+        await asyncio.gather(*(writer.close() for writer in writers))
 
     # The tables, for reading. Each look is a copy.
 
     @property
     def user_connections(self) -> Mapping[str, set[Any]]:
         """Open sockets by user; a user without one is not in it."""
-        users = self._registry.users
-        return _Table(
-            lambda: [user_id for user_id, user in users.items() if user.connections],
-            lambda user_id: {getattr(connection, "websocket", connection) for connection in users[user_id].connections},
+        return Table(
+            self._registry.users,
+            lambda user: {getattr(connection, "websocket", connection) for connection in user.connections},
         )
 
     @property
     def upload_subscribers(self) -> Mapping[str, set[str]]:
         """Users by the upload that they follow."""
-        uploads = self._registry.uploads
-        return _Table(lambda: uploads, lambda upload_id: set(uploads[upload_id].followers))
+        return Table(self._registry.uploads, lambda upload: set(upload.followers))
 
     @property
     def user_subscriptions(self) -> Mapping[str, set[str]]:
         """Uploads by the user who follows them; a user who follows none is not in it."""
-        users = self._registry.users
-        return _Table(
-            lambda: [user_id for user_id, user in users.items() if user.follows],
-            lambda user_id: set(users[user_id].follows),
-        )
+        return Table(self._registry.users, lambda user: set(user.follows))
 
     @property
     def registry(self) -> Registry[Any]:
@@ -289,7 +303,7 @@ class ConnectionManager:
         """
         try:
             if self._delivery is None:
-                _, upload = self._registry.follow(user_id, upload_id, receiver, _is_finished)
+                _, upload = self._registry.follow(user_id, upload_id, receiver, lambda upload: upload.finished)
                 if upload is None:
                     raise LimitReached("the user follows too many unfinished uploads", limit="uploads_per_user_max")
                 answer(False)
@@ -298,7 +312,8 @@ class ConnectionManager:
         except LimitReached as error:
             self.counters.limits[error.limit] += 1
             raise
-        if not self._registry.users[user_id].connections and user_id not in self._leaving:
+        user = self._registry.users.get(user_id)
+        if user is not None and not user.connections and user_id not in self._leaving:
             self._waiting[user_id] = None
             if len(self._waiting) > self.limits.waiting_users_max:
                 oldest = next(iter(self._waiting))
@@ -308,7 +323,10 @@ class ConnectionManager:
         self._tell("followed", user_id=user_id, upload_id=upload_id)
 
     def give_up(self, user_id: str, upload_id: str, receiver: Receiver | SocketWriter | None) -> None:
-        """A connection, or with None the whole user, gives an upload up. Nothing of it leaves after this returns."""
+        """A connection, or with None the whole user, gives an upload up.
+
+        With a broker nothing of it leaves after this returns; alone, what was sent before is delivered.
+        """
         if self._delivery is None:
             self._registry.give_up(user_id, upload_id, receiver)
         else:
@@ -330,22 +348,25 @@ class ConnectionManager:
             self._registry.forget(user_id)
             self._tell("forgotten", user_id=user_id)
 
-    def _send_direct(self, receivers: list[Any], frame: Frame, *, upload: Upload[Any] | None = None) -> None:
-        if self._delivery is not None:
-            for receiver in receivers:
-                receiver.put_direct(frame)
-            return
-        gist = gist_of(frame.payload)
-        if upload is not None:
-            upload.finished = gist.ends is not None or (upload.finished and gist.progress_of is None)
+    def _send_direct(self, receivers: list[Any], frame: Frame, gist: Gist) -> None:
         for receiver in receivers:
-            receiver.put(frame, gist)
+            if self._delivery is None:
+                receiver.put(frame, gist)
+            else:
+                receiver.put_direct(frame)
 
     def _writer(self, user_id: str, websocket: Any) -> SocketWriter | None:
         return None if websocket is None else self._writers.get((user_id, id(websocket)))
 
-    def _drop(self, writer: SocketWriter) -> None:
-        self._writers.pop((writer.user_id, id(writer.websocket)), None)
+    def _drop(self, writer: SocketWriter, code: CloseCode | None) -> None:
+        """``code`` is what we close the socket with, None where that is the caller's."""
+        key = writer.user_id, id(writer.websocket)
+        if self._writers.get(key) is not writer:
+            return  # everybody has been forgotten meanwhile, and this socket may have come back
+        del self._writers[key]
+        self.counters.conflated += writer.conflated
+        if code is not None:
+            self.counters.closes[code] += 1
         self.leave(writer.user_id, writer)
 
     async def _note_unowned(self, upload_id: str) -> None:
@@ -363,38 +384,15 @@ class ConnectionManager:
             self._happened(kind, fields)
 
 
-class _Table(Mapping[str, set[T]]):
-    """A table that is computed when somebody looks."""
-
-    def __init__(self, keys: Callable[[], Any], value: Callable[[str], set[T]]) -> None:
-        self._keys = keys
-        self._value = value
-
-    def __getitem__(self, key: str) -> set[T]:
-        if key not in self._keys():
-            raise KeyError(key)
-        return self._value(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(self._keys()))
-
-    def __len__(self) -> int:
-        return len(self._keys())
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
+def _is_event(payload: bytes) -> bool:
+    """Whether a message claims to be one of those that only the judge may let through, well-formed or not."""
+    try:
+        return read_server_message(payload)["action"] in ("upload_progress", "upload_completed", "upload_failed")
+    except BadMessage:
+        return False
 
 
-def _is_finished(upload: Upload[Any]) -> bool:
-    return upload.finished
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-async def _two_turns() -> None:
-    """A socket that takes at once has taken by then: one turn starts its writer, the next sees it done."""
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+def _gist(payload: bytes, *, sent_for: str | None) -> Gist:
+    """What a message is about; one that names no upload is about the one that it is sent for, if any."""
+    progress_of, ends = gist_of(payload)
+    return Gist(sent_for if progress_of == "" else progress_of, sent_for if ends == "" else ends)

@@ -11,6 +11,8 @@ from vuemantics_ws.errors import BadQuantity
 _DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
 _NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION_PART = re.compile(_NUMBER + r"(ms|min|s|m|h|d)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", re.ASCII)
 _QUANTITY = re.compile(_NUMBER + r"\s*([A-Za-z%]+(?:/s)?|/s|x)", re.ASCII)
 
 
@@ -23,10 +25,9 @@ def parse_duration(text: str) -> float:
     text = text.strip()
     if text == "0":
         return 0.0
-    parts = list(re.finditer(_NUMBER + r"(ms|min|s|m|h|d)(?![a-z])", text, re.ASCII))
-    if not parts or "".join(part.group() for part in parts) != text:
+    if _DURATION.fullmatch(text) is None:
         raise BadQuantity(f"expected a duration such as 250ms, 30s or 5m, got {text[:40]!r}")
-    return _finite(sum(float(part[1]) * _DURATIONS[part[2]] for part in parts), text)
+    return _finite(sum(float(part[1]) * _DURATIONS[part[2]] for part in _DURATION_PART.finditer(text)), text)
 
 
 def parse_size(text: str) -> int:
@@ -81,14 +82,14 @@ def parse_factor(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest text that :func:`parse_duration` reads as the same number of seconds, to the millisecond."""
-    if seconds == 0:
+    """A short text that :func:`parse_duration` reads as the same number of seconds, to the millisecond."""
+    count_ms = round(seconds * 1000)
+    if count_ms == 0:
         return "0s"
     for unit in ("d", "h", "m", "s"):
-        count = seconds / _DURATIONS[unit]
-        if count >= 1 and round(count, 3) == int(count):
-            return f"{int(count)}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+        if count_ms % round(_DURATIONS[unit] * 1000) == 0:
+            return f"{count_ms // round(_DURATIONS[unit] * 1000)}{unit}"
+    return f"{count_ms}ms" if count_ms < 1000 else f"{count_ms / 1000:.3f}".rstrip("0") + "s"
 
 
 def format_size(size: int) -> str:

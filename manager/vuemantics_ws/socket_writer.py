@@ -22,6 +22,9 @@ CLOSE_TIMEOUT_S = 1.0
 
 UNBROKERED_MESSAGES_MAX = 256
 
+Dropped = Callable[["SocketWriter", CloseCode | None], None]
+"""``dropped(writer, code)``: the socket is given up, and closed with this code if there is one."""
+
 
 class Turns:
     """Tells a reader that does not keep up from a burst of calls that no writer has seen yet.
@@ -54,29 +57,25 @@ class _Fresh(NamedTuple):
 
 
 class SocketWriter:
-    """The part that both kinds of writer share: when to send, and when to give the socket up.
+    """A receiver of messages: each once, in order, while the reader keeps up.
 
-    Messages go out in order. For a reader that keeps up they stand in line for a turn or two, whatever their number; only
-    those of a reader that does not are conflated and counted, by :class:`OrderedOutbox`.
-
-    ``dropped`` is called once, when the socket failed or did not keep up; never after :meth:`stop` or :meth:`close`.
+    What waits for one that does not is bounded, and progress of an upload among it gives its place to newer progress; see
+    :class:`OrderedOutbox`. ``dropped`` is called once, when the socket failed or more waited than may wait; never after
+    :meth:`stop`.
     """
 
-    messages_max = UNBROKERED_MESSAGES_MAX
-
-    def __init__(
-        self, user_id: str, websocket: Any, *, limits: Limits, turns: Turns, dropped: Callable[["SocketWriter"], None]
-    ) -> None:
+    def __init__(self, user_id: str, websocket: Any, *, limits: Limits, turns: Turns, dropped: Dropped) -> None:
         self.user_id = user_id
         self.websocket = websocket
-        self.closed_with: CloseCode | None = None
-        """The code with which this side closed the socket, None while or where it did not."""
         self._limits = limits
         self._turns = turns
         self._dropped = dropped
         self._send = _sender(websocket)
-        self._fresh: deque[_Fresh] = deque()
+        self._messages_max = UNBROKERED_MESSAGES_MAX
+        self._message_bytes_max = limits.unbrokered_bytes_max
+        self._fresh: deque[_Fresh] = deque()  # after all that stands in line
         self._line = OrderedOutbox()
+        self._lined_up = 0  # and not taken; what was replaced by newer progress counts on
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._ended = False
@@ -85,10 +84,6 @@ class SocketWriter:
     def conflated(self) -> int:
         """How many frames were replaced by newer ones before they left."""
         return self._line.conflated
-
-    @property
-    def message_bytes_max(self) -> int:
-        return self._limits.unbrokered_bytes_max
 
     def put(self, frame: Frame, gist: Gist) -> None:
         """A message, to go out after all that were put before it."""
@@ -109,7 +104,6 @@ class SocketWriter:
 
     async def close(self) -> None:
         """Send what is pending, then close the socket with 1012. Each may take a second, then it ends all the same."""
-        self.closed_with = CloseCode.SERVER_RELOADING
         if self._task is not None:
             await asyncio.wait([self._task], timeout=CLOSE_TIMEOUT_S)
         self.stop()
@@ -117,12 +111,16 @@ class SocketWriter:
 
     def _line_up(self) -> bool:
         """The reader does not keep up: from here on there are bounds. Whether there was room."""
+        line, count_max, bytes_max = self._line, self._messages_max, self._message_bytes_max
         while self._fresh:
             _, frame, gist = self._fresh.popleft()
-            if gist.progress_of is not None:
-                self._line.add_progress(gist.progress_of, frame)
-            elif not self._line.add(frame, ends=gist.ends, count_max=self.messages_max, bytes_max=self.message_bytes_max):
+            waiting = self._lined_up - line.conflated
+            # Followed uploads and the ends between them stay far below this; progress of ever new uploads does not.
+            if gist.progress_of is not None and waiting < self._limits.uploads_per_user_max + 3 * count_max:
+                line.add_progress(gist.progress_of, frame)
+            elif not line.add(frame, ends=gist.ends, count_max=count_max, bytes_max=bytes_max):
                 return False
+            self._lined_up += 1
         return True
 
     def _wake(self) -> None:
@@ -132,10 +130,9 @@ class SocketWriter:
     def _overflow(self) -> None:
         """More waits than may wait: the socket is closed with 4008 and dropped."""
         self.stop()
-        self.closed_with = CloseCode.STALLED
         close = self._close_socket(CloseCode.STALLED, "too many messages wait")
         self._closing = asyncio.get_running_loop().create_task(close)
-        self._dropped(self)
+        self._dropped(self, CloseCode.STALLED)
 
     async def _drain(self) -> None:
         try:
@@ -165,8 +162,7 @@ class SocketWriter:
         if not self._ended:
             self._ended = True
             self._clear()
-            self.closed_with = self.closed_with or code
-            self._dropped(self)
+            self._dropped(self, code)
 
     async def _close_socket(self, code: CloseCode, reason: str) -> None:
         """Close, or after a second abort. Waits for no longer, though the socket refuse to be cancelled as well."""
@@ -182,7 +178,9 @@ class SocketWriter:
 
     def _next(self) -> Frame | None:
         frame = self._line.take()
-        if frame is None and self._fresh:
+        if frame is not None:
+            self._lined_up -= 1
+        elif self._fresh:
             frame = self._fresh.popleft().frame
         return frame
 
@@ -191,27 +189,18 @@ class SocketWriter:
         self._line.clear()
 
 
-class MessageWriter(SocketWriter):
-    """A receiver of messages, each once and in order; see :class:`OrderedOutbox` for the one exception."""
-
-
 class StateWriter(SocketWriter):
-    """A receiver of states: the newest of each upload, whatever the socket's pace. Messages to the user go first."""
+    """A receiver of states as well: the newest of each upload, whatever the socket's pace. Messages go first."""
 
-    def __init__(
-        self, user_id: str, websocket: Any, *, limits: Limits, turns: Turns, dropped: Callable[[SocketWriter], None]
-    ) -> None:
+    def __init__(self, user_id: str, websocket: Any, *, limits: Limits, turns: Turns, dropped: Dropped) -> None:
         super().__init__(user_id, websocket, limits=limits, turns=turns, dropped=dropped)
-        self.messages_max = limits.direct_messages_max
+        self._messages_max = limits.direct_messages_max
+        self._message_bytes_max = limits.direct_bytes_max
         self._states: ConflatingOutbox[Frame] = ConflatingOutbox()
 
     @property
     def conflated(self) -> int:
         return self._states.conflated
-
-    @property
-    def message_bytes_max(self) -> int:
-        return self._limits.direct_bytes_max
 
     def put_state(self, upload_id: str, frame: Frame) -> None:
         if not self._ended:

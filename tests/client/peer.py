@@ -54,6 +54,29 @@ async def serving(script: Script, **options: Any) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{port}/ws/uploads"
 
 
+@contextlib.asynccontextmanager
+async def stranger(says: bytes = b"") -> AsyncIterator[int]:
+    """The port of something that is no server of ours: it waits for a line, says what it says, and then nothing more."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readline()
+        if says:
+            writer.write(says)
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end, or fail after ten seconds."""
 

@@ -8,10 +8,10 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from tests.client.peer import Peer, Script, run, serving
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from tests.client.peer import Peer, Script, run, serving, stranger
 from vuemantics_ws.client.backoff import Backoff
 from vuemantics_ws.client.endings import ConnectionClosedByServer, ConnectionLost
 from vuemantics_ws.client.subscriber import Connected, Notice, Subscriber, Waiting, follow
@@ -212,13 +212,7 @@ class TestHandshake:
 
     def test_a_port_that_speaks_no_websocket_says_so(self) -> None:
         async def scene() -> None:
-            async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                await reader.readline()
-                writer.write(b"220 mail.example.org ESMTP\r\n")
-                writer.close()
-
-            async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-                port = server.sockets[0].getsockname()[1]
+            async with stranger(b"220 mail.example.org ESMTP\r\n") as port:
                 await everything(f"ws://127.0.0.1:{port}/")
 
         with pytest.raises(EnvironmentUnfit, match="speaks no WebSocket"):

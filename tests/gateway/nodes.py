@@ -4,11 +4,13 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
+from tests.gateway.chromium import ORIGIN
 from vuemantics_ws.ambient import Clock, SystemClock
 from vuemantics_ws.brokers.base import Broker
 from vuemantics_ws.brokers.memory import MemoryBroker
@@ -21,7 +23,7 @@ SECRET = "thirty-two bytes that only tests know of"
 @asynccontextmanager
 async def gateway(*, clock: Clock | None = None, broker: Broker | None = None, **settings: Any) -> AsyncIterator[Gateway]:
     """A gateway that is ready, stopped at once when the block ends."""
-    given = {"port": 0, "control_port": 0, "secret": SECRET, "access": "open", "drain_s": 0.0, **settings}
+    given = {"port": 0, "control_port": 0, "secret": SECRET, "access": "open", "origins": (ORIGIN,), "drain_s": 0.0, **settings}
     clock = clock or SystemClock()
     made = Settings(**given)
     node = Gateway(
@@ -60,10 +62,17 @@ class Client:
         await self.send(action="subscribe_upload", upload_id=upload_id)
         return await self.next()
 
+    async def rest(self) -> list[dict[str, Any]]:
+        """Everything until the server closes."""
+        messages: list[dict[str, Any]] = []
+        with suppress(ConnectionClosed):
+            while True:
+                messages.append(json.loads(await self.socket.recv()))
+        return messages
+
     async def close_code(self) -> int | None:
         """How the server closes; what it says before is dropped."""
-        async for _ in self.socket:
-            pass
+        await self.rest()
         return self.socket.close_code
 
 

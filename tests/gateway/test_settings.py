@@ -8,7 +8,8 @@ from ipaddress import ip_network
 import pytest
 
 from vuemantics_ws.errors import BadSetting
-from vuemantics_ws.gateway.settings import SETTINGS, Settings, settings_table
+from vuemantics_ws.gateway.development import STATE_DIR_VARIABLE
+from vuemantics_ws.gateway.settings import OTHER_VARIABLES, SETTINGS, Settings, settings_table
 
 SECRET = "a secret of quite enough bytes for anybody"
 
@@ -143,8 +144,11 @@ class TestReading:
         assert caught.value.hint == "did you mean VUEMANTICS_WS_SECRET?"
         assert SECRET not in str(caught.value)
 
-    def test_the_variables_of_the_clients_are_no_settings(self) -> None:
-        assert Settings.from_environment({"VUEMANTICS_WS_URL": "ws://127.0.0.1:1/ws/uploads"}) == Settings()
+    def test_variables_of_others_under_the_same_prefix_are_let_be(self) -> None:
+        assert Settings.from_environment(dict.fromkeys(OTHER_VARIABLES, "anything")) == Settings()
+
+    def test_the_folder_for_state_is_one_of_them(self) -> None:
+        assert STATE_DIR_VARIABLE in OTHER_VARIABLES
 
     def test_an_error_names_the_variable_it_came_from(self) -> None:
         with pytest.raises(BadSetting, match=r"^VUEMANTICS_WS_SECRET: expected a secret, since 0\.0\.0\.0 can be reached"):

@@ -24,26 +24,31 @@ TOKEN_TTL_S = 3600.0
 def listen(
     upload_ids: Annotated[list[str], typer.Argument(metavar="UPLOAD_ID...", help="The uploads to follow.", show_default=False)],
     user: Annotated[
-        str | None, typer.Option("--user", help="Who listens. The control port gives a token.", show_default=False)
+        str | None,
+        typer.Option("--user", metavar="USER", help="Who listens. The control port gives a token.", show_default=False),
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option("--token", envvar="VUEMANTICS_WS_TOKEN", help="A token that you have already.", show_default=False),
+        typer.Option(
+            "--token", envvar="VUEMANTICS_WS_TOKEN", metavar="TOKEN", help="A token that you have already.", show_default=False
+        ),
     ] = None,
     secret: Secret = None,
     count: Annotated[
-        int | None, typer.Option("--count", min=1, help="End after so many messages about uploads.", show_default=False)
+        int | None,
+        typer.Option("--count", min=1, metavar="NUMBER", help="End after so many messages about uploads.", show_default=False),
     ] = None,
     until: Annotated[
         Literal["completed"] | None,
         typer.Option("--until", help="End when every upload has completed, with 1 when one has failed.", show_default=False),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", help="End with 6 after this long, such as 30s.", show_default=False)
+        str | None,
+        typer.Option("--timeout", metavar="DURATION", help="End with 6 after this long, such as 30s.", show_default=False),
     ] = None,
     reconnect: Annotated[
         bool,
-        typer.Option("--reconnect", help="Come back as the browser does: ten tries with growing pauses."),
+        typer.Option("--reconnect", metavar="", help="Come back as the browser does: ten tries with growing pauses."),
     ] = False,
     url: Url = DEFAULT_URL,
     control: ControlUrl = DEFAULT_CONTROL,
@@ -51,15 +56,18 @@ def listen(
 ) -> None:
     """Follow uploads, and print every message about them: a line with a bar, or the message itself.
 
-    A browser never repeats its subscriptions. This client does after a reconnect, so it shows the newest state once more.
+    What else its user follows is left out. A browser never repeats its subscriptions; this client does after a reconnect, so
+    it shows the newest state once more.
     """
     import asyncio
 
+    from vuemantics_ws.client.locations import check_url
     from vuemantics_ws.quantities import parse_duration
     from vuemantics_ws_cli.console import complain
     from vuemantics_ws_cli.options import check_upload_id, read_option
     from vuemantics_ws_cli.tokens import token_source
 
+    check_url(url, setting="--url", schemes=("ws", "wss"))
     for upload_id in upload_ids:
         check_upload_id(upload_id)
     timeout_s = read_option("--timeout", parse_duration, timeout) if timeout is not None else None
@@ -68,7 +76,8 @@ def listen(
     try:
         raise typer.Exit(asyncio.run(_listen(listener, url, source, reconnect, timeout_s)))
     except TimeoutError:
-        complain(f"--timeout: {timeout} are over, after {listener.counted} messages about uploads")
+        counted = "1 message about an upload" if listener.counted == 1 else f"{listener.counted} messages about uploads"
+        complain(f"--timeout: {timeout} are over, after {counted}")
         raise typer.Exit(ExitCode.TIMED_OUT) from None
 
 
@@ -83,7 +92,7 @@ class _Listener:
         self.upload_ids = upload_ids
         self.counted = 0
         self._count = count
-        self._unfinished = set(upload_ids) if until is not None else None
+        self._unfinished: set[str | None] | None = set(upload_ids) if until is not None else None
         self._as_json = as_json
         self._names = short_names(upload_ids)
         self._console = stdout()
@@ -97,10 +106,12 @@ class _Listener:
         """
         from vuemantics_ws.errors import Refused
 
-        action, upload_id = message["action"], message.get("upload_id")
+        action, upload_id = message["action"], _upload_of(message)
         if action in ("subscribed", "unsubscribed"):
             self._acknowledged(message)
             return None
+        if upload_id is not None and upload_id not in self.upload_ids:
+            return None  # a server sends whatever the user follows, in other tabs too
         self._show(message)
         if action == "error" and message.get("code") != "try_again" and upload_id in self.upload_ids:
             raise Refused(f"{upload_id}: {message.get('code')}: {message.get('message')}")
@@ -110,7 +121,7 @@ class _Listener:
         if self._unfinished is not None and action == "upload_failed":
             return ExitCode.FAILED
         if self._unfinished is not None and action == "upload_completed":
-            self._unfinished.discard(str(upload_id))
+            self._unfinished.discard(upload_id)
         return ExitCode.OK if self._unfinished == set() or self.counted == self._count else None
 
     def notice(self, notice: "Notice") -> None:
@@ -146,6 +157,12 @@ class _Listener:
         width = console.width if console.is_terminal else None
         ascii_only = console.options.ascii_only
         console.print(message_line(message, at=at, names=self._names, width=width, ascii_only=ascii_only))
+
+
+def _upload_of(message: dict[str, Any]) -> str | None:
+    payload = message.get("payload")
+    upload_id = (payload if isinstance(payload, dict) else message).get("upload_id")
+    return upload_id if isinstance(upload_id, str) else None
 
 
 async def _listen(listener: _Listener, url: str, source: Any, reconnect: bool, timeout_s: float | None) -> ExitCode:

@@ -34,45 +34,70 @@ def publish(
         Literal["image", "video"] | None,
         typer.Option("--run", help="Play a whole pipeline with real pauses, instead of PROGRESS.", show_default=False),
     ] = None,
-    speed: Annotated[str, typer.Option("--speed", help="How many times as fast --run plays.")] = "1x",
+    speed: Annotated[str, typer.Option("--speed", metavar="FACTOR", help="How many times as fast --run plays.")] = "1x",
     stage: Annotated[
         str | None,
         typer.Option(
             "--stage",
             metavar="STAGE",
-            help="Queued, extracting_frames, vision_analysis, description_audit, embedding_generation or indexing.",
+            help="By default the percent's: queued, extracting_frames, vision_analysis, description_audit, "
+            "embedding_generation or indexing.",
             rich_help_panel=SAID_PANEL,
-            show_default="follows from the percent",
+            show_default=False,
         ),
     ] = None,
     message: Annotated[
         str | None,
-        typer.Option("--message", help="What a person reads.", rich_help_panel=SAID_PANEL, show_default="the stage's"),
+        typer.Option(
+            "--message",
+            metavar="TEXT",
+            help="What a person reads. By default the stage's own.",
+            rich_help_panel=SAID_PANEL,
+            show_default=False,
+        ),
     ] = None,
     error: Annotated[
-        str | None, typer.Option("--error", help="What went wrong.", rich_help_panel=SAID_PANEL, show_default=False)
+        str | None,
+        typer.Option("--error", metavar="TEXT", help="What went wrong.", rich_help_panel=SAID_PANEL, show_default=False),
     ] = None,
     description: Annotated[
         str | None,
-        typer.Option("--description", help="What completed found.", rich_help_panel=SAID_PANEL, show_default=False),
+        typer.Option(
+            "--description", metavar="TEXT", help="What completed found.", rich_help_panel=SAID_PANEL, show_default=False
+        ),
     ] = None,
     audit_score: Annotated[
         int | None,
-        typer.Option("--audit-score", min=0, max=100, help="How good it is.", rich_help_panel=SAID_PANEL, show_default=False),
+        typer.Option(
+            "--audit-score",
+            metavar="NUMBER",
+            min=0,
+            max=100,
+            help="How good it is.",
+            rich_help_panel=SAID_PANEL,
+            show_default=False,
+        ),
     ] = None,
     owner: Annotated[
         str | None,
         typer.Option(
-            "--owner", help="Whose upload it is. A server with --access owner shows it to nobody else.", show_default=False
+            "--owner",
+            metavar="USER",
+            help="Whose upload it is. A server with --access owner shows it to nobody else.",
+            show_default=False,
         ),
     ] = None,
     attempt: Annotated[
         int | None,
-        typer.Option("--attempt", min=1, help="With --seq: the event's version. Without: the next.", show_default=False),
+        typer.Option(
+            "--attempt", metavar="NUMBER", min=1, help="With --seq: the event's version. Without: the next.", show_default=False
+        ),
     ] = None,
     seq: Annotated[
         int | None,
-        typer.Option("--seq", min=1, help="With --run the first event's; it counts up from there.", show_default=False),
+        typer.Option(
+            "--seq", metavar="NUMBER", min=1, help="With --run the first event's; it counts up from there.", show_default=False
+        ),
     ] = None,
     control: ControlUrl = DEFAULT_CONTROL,
     as_json: AsJson = False,
@@ -181,7 +206,7 @@ class _Output:
         from vuemantics_ws_cli.console import stdout
         from vuemantics_ws_cli.views.publishing import receipt_line
 
-        stdout().print(receipt_line(receipt))
+        stdout().print(receipt_line(receipt), soft_wrap=True)
 
 
 async def _publish(cues: list["Cue"], speed: float, control: str, owner: str | None, output: _Output) -> ExitCode:

@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vuemantics_ws.gateway.settings import SETTINGS, Settings
+from vuemantics_ws.gateway.setting import Setting
+from vuemantics_ws.gateway.settings import SETTINGS, Settings, given_by
 from vuemantics_ws_cli.options import AsJson, examples
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ def serve(context: typer.Context, as_json: bool, **given: str | list[str] | None
     On loopback and without a secret it is in development mode: the control port gives tokens to whoever asks. Any other
     address wants --secret and --access.
 
-    Durations and sizes are written with their units (250ms, 30s, 5m, 64KiB). Ctrl-C or SIGTERM drains the connections over
-    --drain and exits 0; a second one ends it at once.
+    Every option has its variable: --auth-timeout is VUEMANTICS_WS_AUTH_TIMEOUT, and the option wins. Durations and sizes are
+    written with their units: 250ms, 30s, 5m, 64KiB.
+
+    Ctrl-C or SIGTERM drains the connections over --drain and exits with 0. A second one ends it at once.
     """
     import logging
     import os
+    import signal
     import sys
 
     typed = {name: value for name, value in given.items() if _was_typed(context, name)}
@@ -40,7 +44,10 @@ def serve(context: typer.Context, as_json: bool, **given: str | list[str] | None
     )
     from vuemantics_ws.gateway.run import run
 
-    raise typer.Exit(run(settings, ready=lambda ready: announce(ready, settings, as_json=as_json)))
+    code = run(settings, ready=lambda ready: announce(ready, settings, as_json=as_json))
+    for late in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(late, signal.SIG_IGN)  # the stop is over: a second Ctrl-C must not make a failure of it
+    raise typer.Exit(code)
 
 
 def read_settings(typed: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
@@ -49,12 +56,10 @@ def read_settings(typed: Mapping[str, object], environment: Mapping[str, str]) -
     Raises:
         BadSetting: as it was spelled, as an option or as a variable.
     """
-    from vuemantics_ws.gateway.settings import given_by
-
     variables = given_by(environment)
 
-    def spelled(setting: Any) -> str:
-        return str(setting.variable if setting.name in variables and setting.name not in typed else setting.option)
+    def spelled(setting: Setting) -> str:
+        return setting.variable if setting.name in variables and setting.name not in typed else setting.option
 
     return Settings.read({**variables, **typed}, spelled=spelled)
 
@@ -79,6 +84,11 @@ def _was_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def _help_of(setting: Setting) -> str:
+    default = f" Default: {setting.default_text}." if setting.default_text else ""
+    return f"{setting.about[:1].upper()}{setting.about[1:]}.{default}".replace("[", "\\[")
+
+
 def _options() -> inspect.Signature:
     """A parameter for each setting, all of them text: the settings read it, as they read variables and files."""
     parameters = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
@@ -86,9 +96,10 @@ def _options() -> inspect.Signature:
         option = typer.Option(
             setting.option,
             envvar=setting.variable,
-            metavar=setting.metavar,
-            help=setting.about[:1].upper() + setting.about[1:] + ".",
-            show_default=setting.default_text or False,
+            show_envvar=False,
+            metavar="" if setting.panel == "Limits" else setting.metavar,
+            help=_help_of(setting),
+            show_default=False,
             rich_help_panel=setting.panel,
         )
         kind = list[str] if setting.several else str

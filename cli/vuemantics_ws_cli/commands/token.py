@@ -15,7 +15,7 @@ EPILOG = examples(
 
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="Whom the token is for.", show_default=False)],
-    ttl: Annotated[str, typer.Option("--ttl", help="How long it is good, such as 30s, 1h or 7d.")] = "1h",
+    ttl: Annotated[str, typer.Option("--ttl", metavar="DURATION", help="How long it is good, such as 30s, 1h or 7d.")] = "1h",
     secret: Secret = None,
     control: ControlUrl = DEFAULT_CONTROL,
     as_json: AsJson = False,

@@ -10,7 +10,7 @@ from rich.text import Text
 from vuemantics_ws_cli.console import printable
 
 _STYLES = {"completed": "green", "failed": "red", "embedding": "magenta", "analyzing": "cyan", "pending": "blue"}
-_STAGE_WIDTH = len("embedding_generation")
+STAGE_WIDTH = len("embedding_generation")
 _WIDE = 120
 
 
@@ -45,7 +45,6 @@ def message_line(
         width: how much fits on a line; None where nothing needs to be cut.
     """
     bar_width = 12 if width is None or width < _WIDE else 24
-    line = Text(f"{at:%H:%M:%S}  ", style="dim")
     line = Text.assemble((f"{at:%H:%M:%S}", "dim"), "  ")
     progress = _progress(message)
     if progress is None:
@@ -57,7 +56,7 @@ def message_line(
         line.append(f"{printable(names.get(upload_id, upload_id[:8])):<{name_width}}  ", "bold")
         line.append_text(bar(percent or 0, bar_width, style=style, ascii_only=ascii_only))
         line.append(f" {'' if percent is None else percent:>3} {' ' if percent is None else '%'}  ")
-        line.append(f"{printable(stage):<{_STAGE_WIDTH}}  ", style)
+        line.append(f"{printable(stage):<{STAGE_WIDTH}}  ", style)
         line.append(f"{_version(message):<5}  ", "dim")
         line.append(printable(said))
     if width is not None:

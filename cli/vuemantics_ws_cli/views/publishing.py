@@ -6,6 +6,7 @@ from rich.text import Text
 
 from vuemantics_ws.client.control import Receipt
 from vuemantics_ws_cli.console import printable
+from vuemantics_ws_cli.views.messages import STAGE_WIDTH
 
 _STYLES = {"accepted": "green", "duplicate": "yellow", "stale": "red", "after_terminal": "red"}
 
@@ -13,12 +14,12 @@ REJECTED = ("stale", "after_terminal")
 
 
 def receipt_line(receipt: Receipt) -> Text:
-    """Verdict, upload, the version that stands, and how many processes were told."""
+    """Verdict, upload, the version that stands, and of what was accepted how many nodes were told."""
     verdict = printable(receipt.verdict)
     line = Text.assemble((verdict, _STYLES.get(verdict, "")), "  ", (printable(receipt.upload_id), "bold"))
     if receipt.attempt is not None and receipt.seq is not None:
         line.append(f"  attempt {receipt.attempt} seq {receipt.seq}")
-    if receipt.receivers is not None:
+    if receipt.receivers is not None and verdict == "accepted":
         line.append(f"  {_told(receipt.receivers)}", "dim")
     return line
 
@@ -39,5 +40,7 @@ def _told(receivers: int) -> str:
 
 def run_bar(console: Console, *, shown: bool) -> Progress:
     """The bar of a run, which stays when the run is over. Not shown, it takes everything and says nothing."""
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[stage]}"), TimeElapsedColumn())
-    return Progress(TextColumn("{task.description}"), *columns, console=console, disable=not shown)
+    bar = BarColumn(bar_width=None, style="dim", complete_style="cyan", finished_style="green")
+    stage = TextColumn(f"{{task.fields[stage]:<{STAGE_WIDTH}}}")
+    columns = (TextColumn("{task.description:.8}"), bar, TaskProgressColumn(), stage, TimeElapsedColumn())
+    return Progress(*columns, console=console, disable=not shown)

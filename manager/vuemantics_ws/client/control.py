@@ -70,8 +70,10 @@ class Control:
 
     async def head(self, upload_id: str) -> dict[str, Any] | None:
         """The newest accepted event of an upload with its version, owner and age; None where none is known."""
-        response = await self._request("GET", f"/uploads/{upload_id}")
-        return None if response.status_code == 404 and _complaint(response) else self._object(response)
+        dots = upload_id.replace(".", "%2E")  # an upload may be called "..", which httpx would take for the folder above
+        response = await self._request("GET", f"/uploads/{dots}")
+        complaint = _complaint(response) if response.status_code == 404 else None
+        return None if complaint is not None and complaint.code == "unknown_upload" else self._object(response)
 
     async def statistics(self) -> dict[str, Any]:
         """How full every table is, and what happened since the start."""
@@ -133,7 +135,7 @@ class Control:
         complaint = _complaint(response)
         if complaint is None:
             raise self._stranger(f"HTTP {response.status_code}")
-        message, hint = complaint
+        message, hint = complaint.message, complaint.hint
         if response.status_code == 422:
             raise BadEvent(message, hint=hint)
         if response.status_code >= 500:
@@ -161,10 +163,9 @@ class _Failure(msgspec.Struct):
     error: _Complaint
 
 
-def _complaint(response: httpx.Response) -> tuple[str, str | None] | None:
+def _complaint(response: httpx.Response) -> _Complaint | None:
     """What the server says is wrong, with its hint; None where it is no server of ours."""
     try:
-        failure = msgspec.json.decode(response.content, type=_Failure)
+        return msgspec.json.decode(response.content, type=_Failure).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return failure.error.message, failure.error.hint

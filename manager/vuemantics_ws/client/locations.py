@@ -16,7 +16,7 @@ def check_url(url: str, *, setting: str, schemes: tuple[str, str]) -> SplitResul
     Raises:
         BadSetting: it is none, or has another scheme; ``setting`` is the name of the option that gave it.
     """
-    expected = f"expected a URL that begins with {schemes[0]}:// or {schemes[1]}://"
+    expected = f"{setting}: expected a URL that begins with {schemes[0]}:// or {schemes[1]}://"
     try:
         parts = urlsplit(url)
         known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0

@@ -86,13 +86,25 @@ class Delivery:
         user = self.registry.users.get(user_id)
         if user is None:
             return
-        for asked in self._asked.get(upload_id, ())[:]:
-            if asked.user is user and receiver in (None, asked.receiver):  # answers come in the order of the questions
-                self._asked[upload_id].remove(asked)
-                asked.answer(False)
+        pending = self._asked.get(upload_id, [])
+        withdrawn = [asked for asked in pending if asked.user is user and receiver in (None, asked.receiver)]
+        for asked in withdrawn:  # answers come in the order of the questions
+            pending.remove(asked)
+            asked.answer(False)
         for other in user.connections if receiver is None else [receiver]:
             other.discard(upload_id)
         self.registry.give_up(user_id, upload_id, receiver)
+        if upload_id in user.follows and any(asked.first for asked in withdrawn):
+            pending.append(Asked(user, None, True, _nobody_asks))  # the user's other connections still wait for the head
+
+    def receivers(self, upload_id: str) -> list[Receiver]:
+        """Every connection that may get what is said of an upload."""
+        upload = self.registry.uploads.get(upload_id)
+        if upload is None:
+            return []
+        owner = upload.head.owner if upload.head is not None else None
+        users = [user for user in upload.followers.values() if self._access(user.user_id, owner)]
+        return [connection for user in users for connection in user.connections if user.holds(connection, upload_id)]
 
     def deliver(self, upload_id: str, head: Head) -> None:
         """An event was accepted: every connection that receives the upload gets it, if it is news."""
@@ -141,9 +153,15 @@ class Delivery:
         """Whether an upload may make room: it is known to have ended, and every connection of the user has had its end."""
         if upload.head is None or not upload.finished or not self._access(user_id, upload.head.owner):
             return False
+        if upload.upload_id in self._asked:
+            return False
         return not any(connection.holds(upload.upload_id) for connection in self.registry.users[user_id].connections)
 
     def _released(self, upload: Upload[Receiver]) -> None:
         for asked in self._asked.pop(upload.upload_id, ()):
             asked.answer(False)
         self._unwatch(upload.upload_id)
+
+
+def _nobody_asks(known: bool) -> None:
+    """Whoever asked has been answered already."""

@@ -117,12 +117,14 @@ class Registry(Generic[C]):
     def give_up(self, user_id: str, upload_id: str, connection: C | None) -> None:
         """A connection gives an upload up; the follow ends when no open connection holds it any more.
 
-        With ``connection`` None it is the user who gives up, on every connection.
+        With ``connection`` None it is the user who gives up, on every connection. One that is not open has nothing to give up.
         """
         user = self.users.get(user_id)
         if user is None or upload_id not in user.follows:
             return
-        if connection is not None and connection in user.connections:
+        if connection is not None:
+            if connection not in user.connections:
+                return
             given_up = user.connections[connection]
             if given_up is None:
                 given_up = user.connections[connection] = {}

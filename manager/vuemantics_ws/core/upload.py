@@ -168,18 +168,23 @@ class Upload:
         """Judge an event and take it as the head if it is accepted. ``now`` is monotonic, in seconds."""
         head = self.head
         age_s = now - head.accepted_at if head else 0.0
-        judgement = judge(head, event, age_s, remembered=event.digest in self._digests)
-        if event.version is None:
-            self._remember(event.digest, now)
+        remembered = event.version is None and self._remembers(event.digest, now)
+        judgement = judge(head, event, age_s, remembered=remembered)
         if judgement.verdict is Verdict.ACCEPTED:
             assert judgement.version is not None
             self.head = _head(event, judgement.version, head, now)
         return judgement
 
-    def _remember(self, digest: bytes, now: float) -> None:
+    def _remembers(self, digest: bytes, now: float) -> bool:
+        """Whether it was judged before; from now on it was."""
+        self._forget_old(now)
+        known = self._digests.pop(digest, None) is not None
+        self._digests[digest] = now
+        self._forget_old(now)
+        return known
+
+    def _forget_old(self, now: float) -> None:
         digests = self._digests
-        digests.pop(digest, None)
-        digests[digest] = now
         while len(digests) > DIGESTS_KEPT:
             oldest = next(iter(digests))
             if len(digests) <= DIGESTS_MAX and now - digests[oldest] <= DIGESTS_KEPT_S:

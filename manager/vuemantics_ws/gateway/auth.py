@@ -27,6 +27,9 @@ LEEWAY_S = 10.0
 EXPIRES_AT_MAX = 253_402_300_799
 """The last second of the year 9999. What claims to hold longer was counted in milliseconds, or in jest."""
 
+BRACKETS_MAX = 256
+"""In the JSON of a part. Bounds its depth, which Python's own limit does differently in every version."""
+
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TYPES = ("jwt", "at+jwt")
@@ -184,6 +187,8 @@ def _read_part(part: str, name: str) -> dict[str, Any]:
 
 
 def _read_object(data: bytes) -> dict[str, Any] | None:
+    if data.count(b"[") + data.count(b"{") > BRACKETS_MAX:
+        return None
     try:
         read = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError):

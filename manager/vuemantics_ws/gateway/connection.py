@@ -92,8 +92,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_allowance", "_assembly", "_close_by", "_code", "_conversation", "_heard_at", "_on_flushed", "_outbox", "_phase",
-        "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_requested", "_stall", "_touched", "_transport",
-        "_written", "due_tick", "number", "opened_at", "peer_address",
+        "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_requested", "_stall", "_touched",
+        "_written", "due_tick", "number", "opened_at", "peer_address", "transport",
     )  # fmt: skip
 
     def __init__(self, port: Port, number: int) -> None:
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         self.due_tick = 0
         self._port = port
         self._phase = Phase.HANDSHAKE
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._protocol: ServerProtocol | None = ServerProtocol(logger=QUIET)
         self._conversation: Conversation | None = None
         self._outbox: ConflatingOutbox[bytes] = ConflatingOutbox()
@@ -125,10 +125,10 @@ class Connection(asyncio.Protocol):
     # What the loop tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)
         port = self._port
         self.opened_at = self._heard_at = port.timers.now()
-        self._transport.set_write_buffer_limits(high=port.write_buffer_bytes_max, low=port.write_buffer_bytes_max // 4)
+        self.transport.set_write_buffer_limits(high=port.write_buffer_bytes_max, low=port.write_buffer_bytes_max // 4)
         peer = transport.get_extra_info("peername")
         self.peer_address = peer[0] if isinstance(peer, tuple) else ""
         tune(
@@ -157,9 +157,9 @@ class Connection(asyncio.Protocol):
         return False  # the transport closes itself
 
     def pause_writing(self) -> None:
-        if self._transport is not None:
+        if self.transport is not None:
             now = self._port.timers.now()
-            self._stall = StallWatch(self._transport, self._written, now)
+            self._stall = StallWatch(self.transport, self._written, now)
             self._schedule(now)
 
     def resume_writing(self) -> None:
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
             self._code = protocol.close_rcvd.code if protocol.close_rcvd is not None else 1006
         self._outbox.clear()
         self._on_flushed = None
-        self._transport = None
+        self.transport = None
         self._port.ended(self, self._code)
 
     # Receiving.
@@ -274,9 +274,9 @@ class Connection(asyncio.Protocol):
         if self._phase is not Phase.OPEN:
             return
         self._outbox.add_reply(frame)
-        if self._reading and self._outbox.reply_bytes > self._port.limits.reply_bytes_max and self._transport is not None:
+        if self._reading and self._outbox.reply_bytes > self._port.limits.reply_bytes_max and self.transport is not None:
             self._reading = False
-            self._transport.pause_reading()
+            self.transport.pause_reading()
         self._touch()
 
     def discard(self, upload_id: str) -> None:
@@ -298,9 +298,9 @@ class Connection(asyncio.Protocol):
         while outbox and self._stall is None and self._phase is Phase.OPEN:
             frames = outbox.take(bytes_max)
             self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
-        if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max and self._transport is not None:
+        if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max and self.transport is not None:
             self._reading = True
-            self._transport.resume_reading()
+            self.transport.resume_reading()
         if self._on_flushed is not None and not outbox and self._stall is None:
             flushed, self._on_flushed = self._on_flushed, None
             flushed()
@@ -321,9 +321,9 @@ class Connection(asyncio.Protocol):
             self._begin_closing(sent.code if sent is not None else 1006)
 
     def _transport_write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self.transport is not None:
             self._written += len(data)
-            self._transport.write(data)
+            self.transport.write(data)
 
     # Ending.
 
@@ -345,17 +345,17 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the socket with all that is pending."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def _begin_closing(self, code: int) -> None:
         self._phase = Phase.CLOSING
         self._code = code
         self._outbox.clear()
         self._end_conversation()
-        if not self._reading and self._transport is not None:
+        if not self._reading and self.transport is not None:
             self._reading = True
-            self._transport.resume_reading()  # the peer's close frame is still wanted
+            self.transport.resume_reading()  # the peer's close frame is still wanted
         now = self._port.timers.now()
         self._close_by = now + self._port.limits.close_timeout_s
         self._port.timers.schedule(self, self._close_by)
@@ -365,9 +365,9 @@ class Connection(asyncio.Protocol):
         if self._phase is Phase.CLOSING and self._code is None:  # a refused request
             self._close_by = self._port.timers.now() + self._port.limits.close_timeout_s
             self._port.timers.schedule(self, self._close_by)
-        if self._transport is not None and not self._transport.is_closing():
+        if self.transport is not None and not self.transport.is_closing():
             with suppress(OSError):
-                self._transport.write_eof()
+                self.transport.write_eof()
 
     def _end_conversation(self) -> None:
         conversation, self._conversation = self._conversation, None

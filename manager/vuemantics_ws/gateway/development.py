@@ -81,18 +81,23 @@ def _read(path: Path) -> str | None:
         if error.errno == errno.EACCES and _exists(path):
             raise _refuse(path, "it cannot be read") from None
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise _refuse(path, "it is no file")
-        if found.st_uid != os.geteuid():
-            raise _refuse(path, "it belongs to another user", cure=f"remove it, or name another folder in {STATE_DIR_VARIABLE}")
-        if found.st_mode & _OPEN_TO_OTHERS:
-            raise _refuse(path, "others can read or write it", cure=f"remove it, or chmod 600 {path} if nobody has seen it")
-        match = _SECRET.fullmatch(file.read(100))
+    try:
+        _check(path, os.fstat(descriptor))
+        match = _SECRET.fullmatch(os.read(descriptor, 100))
+    finally:
+        os.close(descriptor)
     if match is None:
         raise _refuse(path, "it holds something else")
     return match[1].decode()
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _refuse(path, "it is no file")
+    if found.st_uid != os.geteuid():
+        raise _refuse(path, "it belongs to another user", cure=f"remove it, or name another folder in {STATE_DIR_VARIABLE}")
+    if found.st_mode & _OPEN_TO_OTHERS:
+        raise _refuse(path, "others can read or write it", cure=f"remove it, or chmod 600 {path} if nobody has seen it")
 
 
 def _refuse(path: Path, why: str, *, cure: str | None = None) -> OperatorError:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from vuemantics_ws.gateway.control import create_control_application
-from vuemantics_ws.gateway.development import development_secret
 
 from vuemantics_ws.ambient import SystemClock, system_random
 from vuemantics_ws.brokers.memory import MemoryBroker
+from vuemantics_ws.gateway.control import create_control_application
+from vuemantics_ws.gateway.development import development_secret
 from vuemantics_ws.gateway.server import Gateway, listen
 from vuemantics_ws.gateway.settings import Settings
 
@@ -87,6 +87,7 @@ class _Control(uvicorn.Server):
             application,
             log_config=None,
             access_log=False,
+            log_level="warning",
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=1,

@@ -7,8 +7,6 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from vuemantics_ws.gateway.auth import Authenticator
-from vuemantics_ws.gateway.handshake import HandshakePolicy
 from websockets.http11 import Request, Response
 
 from vuemantics_ws.ambient import Clock
@@ -18,9 +16,11 @@ from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.access import anyone, owner_only
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.gateway.auth import Authenticator
 from vuemantics_ws.gateway.connection import Connection, Phase
 from vuemantics_ws.gateway.conversation import UploadConversation
 from vuemantics_ws.gateway.drain import drain
+from vuemantics_ws.gateway.handshake import HandshakePolicy
 from vuemantics_ws.gateway.journal import Journal
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.settings import Settings
@@ -69,7 +69,8 @@ class Gateway:
             origins=settings.origins, development=settings.development, trusted_proxies=settings.trusted_proxies
         )
         self._places = Places(places_max=settings.unauthenticated_max, per_address_max=settings.unauthenticated_per_address_max)
-        self._connections: dict[Connection, None] = {}
+        self.connections: dict[Connection, None] = {}
+        """Every open socket of the public port, oldest first."""
         self._numbers = 0
         self._touched: list[Connection] = []
         self._server: asyncio.Server | None = None
@@ -99,7 +100,7 @@ class Gateway:
         if self.state == "stopped":
             return
         self.state = "draining"
-        self.journal.tell("draining", {"connections": len(self._connections)})
+        self.journal.tell("draining", {"connections": len(self.connections)})
         draining = asyncio.ensure_future(self._drain())
         hurry = asyncio.ensure_future(at_once.wait() if at_once is not None else asyncio.Event().wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +109,7 @@ class Gateway:
         await asyncio.wait([draining, hurry])
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.abort()
         await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
         self.timers.stop()
@@ -117,7 +118,7 @@ class Gateway:
         self.state = "stopped"
 
     async def _drain(self) -> None:
-        await drain(list(self._connections), self.timers, drain_s=self.settings.drain_s)
+        await drain(list(self.connections), self.timers, drain_s=self.settings.drain_s)
         try:
             await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
         except TimeoutError:
@@ -143,13 +144,13 @@ class Gateway:
         """How full every table is, and what happened since the start."""
         registry = self.manager.registry
         counters = self.manager.counters.as_json()
-        counters["conflated"] += sum(connection.conflated for connection in self._connections)
-        outboxes = [connection.pending_bytes for connection in self._connections]
+        counters["conflated"] += sum(connection.conflated for connection in self.connections)
+        outboxes = [connection.pending_bytes for connection in self.connections]
         return {
             "state": self.state,
             "uptime_s": round(self.timers.now() - self._started_at, 3),
             "tables": {
-                "connections": len(self._connections),
+                "connections": len(self.connections),
                 "unauthenticated": len(self._places),
                 "users": len(registry.users),
                 "uploads": len(registry.uploads),
@@ -163,12 +164,12 @@ class Gateway:
     # What connections ask of their port.
 
     def opened(self, connection: Connection) -> None:
-        self._connections[connection] = None
+        self.connections[connection] = None
         self._empty.clear()
         self._seat(connection, connection.peer_address)
 
     def answer(self, connection: Connection, request: Request) -> Response | None:
-        full = len(self._connections) - len(self._places) >= self.limits.connections_max
+        full = len(self.connections) - len(self._places) >= self.limits.connections_max
         response = self._policy.check(request, connection.peer_address, full=full, draining=self.state != "ready")
         if response is not None:
             if full and response.status_code == 503:
@@ -197,8 +198,8 @@ class Gateway:
 
     def ended(self, connection: Connection, code: int | None) -> None:
         self._places.leave(connection)
-        self._connections.pop(connection, None)
-        if not self._connections:
+        self.connections.pop(connection, None)
+        if not self.connections:
             self._empty.set()
         counters = self.manager.counters
         counters.conflated += connection.conflated
@@ -230,15 +231,29 @@ class Gateway:
 def listen(host: str, port: int, option: str) -> socket.socket:
     """A socket that listens there.
 
+    Its protocol is named, because asyncio sets TCP_NODELAY only on sockets whose protocol it knows, and accepted ones inherit
+    it: without, every second write of a connection waits 40 ms for the peer's delayed acknowledgement.
+
     Raises:
         EnvironmentUnfit: the name does not resolve, or the address is taken or not ours.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        hint = f"stop what listens there, or choose another with {option}"
-        raise EnvironmentUnfit(f"cannot listen on {host} port {port}: {reason}", hint=hint) from None
-    listener.setblocking(False)
+        raise _cannot_listen(host, port, option, error) from None
+    try:
+        listener.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(host, port, option, error) from None
     return listener
+
+
+def _cannot_listen(host: str, port: int, option: str, error: OSError) -> EnvironmentUnfit:
+    reason = (error.strerror or str(error)).lower()
+    hint = f"stop what listens there, or choose another with {option}"
+    return EnvironmentUnfit(f"cannot listen on {host} port {port}: {reason}", hint=hint)

@@ -9,6 +9,7 @@ from.
 Nothing heavy is imported here, because the help of the command line is made of this module.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,14 +20,16 @@ from vuemantics_ws.gateway.addresses import Network, is_loopback
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX, Setting, collect, name_of, table
 from vuemantics_ws.limits import Limits, declare
 
-VARIABLES_OF_CLIENTS = {
+OTHER_VARIABLES = {
     "VUEMANTICS_WS_URL": "where clients find the public port",
     "VUEMANTICS_WS_CONTROL": "where clients find the control port",
     "VUEMANTICS_WS_TOKEN": "the token of listen",
+    "VUEMANTICS_WS_STATE_DIR": "the folder for the secret of development mode, instead of the user's own for state",
     "VUEMANTICS_WS_DEBUG": "1 shows the traceback of a fault of ours",
 }
 """Variables under the same prefix that are no settings of a gateway."""
 
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 _OF_KUBERNETES = ("VUEMANTICS_WS_SERVICE_", "VUEMANTICS_WS_PORT_")
 
 Access = Literal["open", "owner"]
@@ -92,7 +95,7 @@ class Settings(Limits):
             raise BadSetting("expected another port than the public one", setting="control_port")
         for name in ("host", "control_host"):
             host = getattr(self, name)
-            if not host or host.strip(" []") != host:
+            if not _HOST.fullmatch(host):
                 raise BadSetting(
                     f"expected a name or an address without brackets, got {host[:60]!r}",
                     setting=name,
@@ -218,7 +221,7 @@ def given_by(environment: Mapping[str, str]) -> dict[str, str]:
     named = {setting.variable: name for name, setting in SETTINGS.items()}
     given = {}
     for variable, value in environment.items():
-        if not variable.startswith(VARIABLE_PREFIX) or variable in VARIABLES_OF_CLIENTS:
+        if not variable.startswith(VARIABLE_PREFIX) or variable in OTHER_VARIABLES:
             continue
         if value.startswith("tcp://") or variable.startswith(_OF_KUBERNETES):
             raise BadSetting(
@@ -227,7 +230,7 @@ def given_by(environment: Mapping[str, str]) -> dict[str, str]:
                 hint="give the service another name, or set enableServiceLinks: false in the pod",
             )
         if variable not in named:
-            nearest = _nearest(variable, [*named, *VARIABLES_OF_CLIENTS])
+            nearest = _nearest(variable, [*named, *OTHER_VARIABLES])
             raise BadSetting(f"{variable}: there is no such variable", setting=variable, hint=nearest)
         given[named[variable]] = value
     return given

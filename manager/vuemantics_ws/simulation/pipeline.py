@@ -1,6 +1,7 @@
 """What an upload passes on its way, and the events that say so (PROTOCOL.md section 3, SEMANTICS.md section 8)."""
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from msgspec import UNSET
@@ -89,7 +90,7 @@ PipelineName = Literal["image", "video"]
 def pipeline(name: PipelineName) -> tuple[Step, ...]:
     """What a real upload of this kind passes."""
     at_s = list(_STAGES_AT_S[name].items())
-    return tuple(Step(stage, after - before) for (stage, before), (_, after) in zip(at_s, at_s[1:], strict=False))
+    return tuple(Step(stage, after - before) for (stage, before), (_, after) in pairwise(at_s))
 
 
 def announcements(steps: tuple[Step, ...], *, until: Stage | None = None) -> list[Announcement]:

@@ -95,9 +95,7 @@ def members(name: str, count: int | None) -> list[str]:
 def make_plan(scenario: Scenario, seed: int) -> Plan:
     """Throw the dice of every entity. The same scenario and seed make the same plan."""
     users = {name: members(name, user.count) for name, user in scenario.users.items()}
-    uploads = [
-        planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)
-    ]
+    uploads = [planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)]
     clients = [
         _plan_client(client, name, users[client.user][index % len(users[client.user])], uploads, seed)
         for client in scenario.clients

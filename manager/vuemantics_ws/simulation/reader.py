@@ -7,17 +7,21 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from vuemantics_ws.errors import BadQuantity, BadScenario, BadSetting
 from vuemantics_ws.gateway.settings import Settings, setting_named
 from vuemantics_ws.simulation.amounts import UNBUILT
-from vuemantics_ws.simulation.scenario import Scenario
+from vuemantics_ws.simulation.plan import events_of
+from vuemantics_ws.simulation.scenario import Model, Scenario
 from vuemantics_ws.simulation.source import KeyPath, Problem, Source, read_source
 
 _OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"})
 """Settings that a simulation chooses itself."""
+
+EVENTS_MAX = 1_000_000
+"""Events that one scenario may publish: a plan is held in memory."""
 
 _UNBUILT_SETTINGS = frozenset({"stall_after"})
 
@@ -57,6 +61,9 @@ def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | Non
             problems += [_explain(details, source) for details in invalid.errors(include_url=False)]
         problems += _check_settings(source)
         problems += _check_names(source)
+    if scenario is not None and events_of(scenario) > EVENTS_MAX:
+        message = f"expected at most {EVENTS_MAX} events in all, got {events_of(scenario)}"
+        problems.append(Problem(source.line_of(("uploads",)), ("uploads",), message))
     if problems:
         kind = NotBuiltYet if all(problem.unbuilt for problem in problems) else BadScenario
         raise kind([problem.at(file) for problem in sorted(problems, key=lambda problem: problem.line)])
@@ -112,7 +119,7 @@ def _sentence(kind: str, details: ErrorDetails) -> str:
     return explain(details.get("ctx", {})) + shown.replace("None", "nothing")
 
 
-def _model_at(path: KeyPath) -> type[BaseModel]:
+def _model_at(path: KeyPath) -> type[Model]:
     """The model that describes what stands at this path."""
     found: Any = Scenario
     for part in path:
@@ -122,8 +129,8 @@ def _model_at(path: KeyPath) -> type[BaseModel]:
             found = next(field.annotation for name, field in found.model_fields.items() if (field.alias or name) == part)
         if get_origin(found) is UnionType:  # Model | None
             found = get_args(found)[0]
-    assert issubclass(found, BaseModel)
-    return found
+    model: type[Model] = found
+    return model
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -247,7 +254,9 @@ def _at(data: Any, *path: str) -> Any:
 
 def _entries(data: Any, section: str) -> list[tuple[int, dict[str, Any]]]:
     entries = _at(data, section)
-    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return (
+        [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
 
 
 def _ids(entries: Any) -> list[str]:

@@ -94,7 +94,7 @@ def _is_plain(text: str, source: Source) -> bool:
     """Whether the text holds nothing but mappings, lists and scalars. Looked up before anything is built of it."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             _refuse(source, line, "expected no anchors and no aliases")
         elif getattr(event, "tag", None) not in (None, "!"):
@@ -119,6 +119,7 @@ def _build(node: yaml.Node, path: KeyPath, source: Source) -> Any:
         return [_build(item, (*path, index), source) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return _build_mapping(node, path, source)
+    assert isinstance(node, yaml.ScalarNode)
     return _read_scalar(node, path, source)
 
 

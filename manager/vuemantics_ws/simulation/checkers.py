@@ -1,0 +1,327 @@
+"""The laws of the design, each a pure function over a log.
+
+A checker says how many samples it saw and what the first violation was. Nothing seen is nothing proved: zero samples fail,
+unless the law cannot apply to the scenario. All of them may be asked while a run goes on; they then judge what is decided.
+"""
+
+from collections.abc import Callable, Iterator
+
+from vuemantics_ws.closing import CloseCode
+from vuemantics_ws.simulation.findings import Finding, Seen, judge
+from vuemantics_ws.simulation.history import Accepted, History, Window
+from vuemantics_ws.simulation.log import Closed, Emptied, Measured, NodeExited, Published, Received, Record, Undocumented
+
+SETTLE_S = 1.0
+"""What is owed must have come after so long: a delivery takes milliseconds, a busy machine may take its time."""
+
+
+def order(history: History) -> Finding:
+    """Versions only grow."""
+    return judge("order", "versions only grow", history, _order(history), applies=_follows_anything(history))
+
+
+def convergence(history: History) -> Finding:
+    """When publishing stops and the connection stays up, the last message it got is the newest state."""
+    return judge(
+        "convergence",
+        "the last state shown is the newest",
+        history,
+        _convergence(history),
+        applies=_follows_anything(history),
+    )
+
+
+def the_end_arrives(history: History) -> Finding:
+    """The terminal message of the newest attempt is delivered exactly once; an earlier one's is never repeated."""
+    applies = any(upload.ends and _is_followed(history, upload_id) for upload_id, upload in history.began.uploads.items())
+    return judge("the end arrives", "exactly once on each connection", history, _the_end_arrives(history), applies=applies)
+
+
+def no_seam(history: History) -> Finding:
+    """A subscriber sees the snapshot, then only newer states: none twice, none missing at the join."""
+    return judge(
+        "no seam",
+        "the newest state at the join, then newer ones",
+        history,
+        _no_seam(history),
+        applies=_follows_anything(history),
+    )
+
+
+def privacy(history: History) -> Finding:
+    """Nobody gets a message about an upload that the access rule does not give them, or that they never asked for."""
+    asks = any(client.subscribes for client in history.began.clients.values())
+    return judge("privacy", "nobody learns of what is not theirs", history, _privacy(history), applies=asks)
+
+
+def independence(history: History) -> Finding:
+    """Whoever reads gets states in time, and what waits for anybody stays within bounds."""
+    return judge(
+        "independence",
+        "nobody waits for somebody slow, and what waits is bounded",
+        history,
+        _independence(history),
+        applies=_follows_anything(history),
+    )
+
+
+def no_residue(history: History) -> Finding:
+    """When everybody has left, every table is empty."""
+    return judge("no residue", "every table is empty when all have left", history, _no_residue(history))
+
+
+def documented(history: History) -> Finding:
+    """Only documented messages and close codes, and nothing after an upload was given up. Always on, as the laws are."""
+    return judge("documented", "only messages and close codes of the protocol", history, _documented(history))
+
+
+def answered(history: History) -> Finding:
+    """Every event that was published got its verdict: where some did not, the rest was no fair trial."""
+    return judge(
+        "answered",
+        "every published event got its verdict",
+        history,
+        _answered(history),
+        applies=bool(history.began.uploads),
+    )
+
+
+LAWS: tuple[Callable[[History], Finding], ...] = (
+    order,
+    convergence,
+    the_end_arrives,
+    no_seam,
+    privacy,
+    independence,
+    no_residue,
+)
+
+
+def check_laws(history: History) -> list[Finding]:
+    """Every law, in the order of the design, and what must hold in every run beside them."""
+    return [law(history) for law in (*LAWS, documented, answered)]
+
+
+# The samples of each.
+
+
+def _order(history: History) -> Iterator[Seen]:
+    for window in history.windows:
+        before: Received | None = None
+        for state in window.states:
+            wrong = None
+            if state.version is None:
+                wrong = f"{_who(window)} got a state of {_what(history, window)} without a version"
+            elif before is not None and before.version is not None and state.version <= before.version:
+                wrong = f"{_who(window)} got {_show(state)} of {_what(history, window)} after {_show(before)}"
+            yield _seen(window, state, wrong)
+            before = state
+
+
+def _convergence(history: History) -> Iterator[Seen]:
+    for window, newest in _quiet_ends(history):
+        last = window.states[-1] if window.states else None
+        if last is None or last.version is None or last.version < newest.version:
+            got = f"the last it got is {_show(last)}" if last else "it got nothing"
+            yield _seen(
+                window,
+                last or newest.published,
+                f"{_show(newest.published)} of {_what(history, window)} is the newest; {_who(window)}: {got}",
+            )
+        else:
+            yield _seen(window, last, None)
+
+
+def _the_end_arrives(history: History) -> Iterator[Seen]:
+    for window in history.windows:
+        ends: dict[int, Received] = {}
+        newest_attempt = 0
+        for state in window.states:
+            if state.attempt is None:
+                continue
+            if state.terminal:
+                wrong = None
+                if state.attempt in ends:
+                    wrong = f"{_who(window)} got the end of attempt {state.attempt} of {_what(history, window)} twice"
+                elif state.attempt < newest_attempt:
+                    wrong = f"{_who(window)} got an end of {_what(history, window)} after something of a newer attempt"
+                ends.setdefault(state.attempt, state)
+                yield _seen(window, state, wrong)
+            newest_attempt = max(newest_attempt, state.attempt)
+    for window, newest in _quiet_ends(history):
+        if newest.published.terminal:
+            came = any(state.terminal and state.version == newest.version for state in window.states)
+            wrong = None if came else f"{_who(window)} never got the end of {_what(history, window)}, {_show(newest.published)}"
+            yield _seen(window, newest.published, wrong)
+
+
+def _no_seam(history: History) -> Iterator[Seen]:
+    for window in history.owed():
+        if window.cause == "unknown":
+            continue
+        before = history.newest(window.upload_id, by=window.asked_at)
+        first = window.states[0] if window.states else None
+        wrong = None
+        record: Record | None = first
+        what = _what(history, window)
+        if before is not None and window.known is False:
+            wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {_show(before.published)}"
+            record = _answer(window) or before.published
+        elif before is not None and first is not None and first.version is not None and first.version < before.version:
+            wrong = f"{_who(window)} began with {_show(first)} of {what}, which was at {_show(before.published)}"
+        elif first is None and (before is not None or window.known) and history.end_of(window) - window.start >= SETTLE_S:
+            wrong = f"{_who(window)} joined and never got the state of {what}"
+            record = _answer(window) or (before.published if before else history.records[-1])
+        yield from _twice(history, window)
+        if record is not None:
+            yield _seen(window, record, wrong)
+
+
+def _twice(history: History, window: Window) -> Iterator[Seen]:
+    seen = set()
+    for state in window.states:
+        if state.version in seen:
+            yield _seen(window, state, f"{_who(window)} got {_show(state)} of {_what(history, window)} twice")
+        seen.add(state.version)
+
+
+def _privacy(history: History) -> Iterator[Seen]:
+    asked: set[tuple[str, str]] = set()
+    for record in history.records:
+        number = getattr(record, "connection", None)
+        upload_id = getattr(record, "upload_id", None)
+        if number is None or upload_id is None:
+            continue
+        connection = history.connections[number]
+        user = connection.user
+        if not isinstance(record, Received):
+            asked.add((user, upload_id))
+            continue
+        upload = history.upload(upload_id)
+        wrong = None
+        if upload is None:
+            wrong = f"{connection.client} got {record.action} of an upload that does not exist"
+        elif not history.gives(user, upload_id) and (record.is_state or record.known):
+            wrong = f"{connection.client} got {record.action} of {upload.name}, which is {upload.owner}'s"
+        elif (user, upload_id) not in asked:
+            wrong = f"{connection.client} got {record.action} of {upload.name}, which {user} never asked for"
+        yield Seen(wrong, record, number, upload_id)
+
+
+def _independence(history: History) -> Iterator[Seen]:
+    sizes = [published.size_bytes for published in history.published]
+    most = history.began.waiting_bytes_max + len(history.began.uploads) * (max(sizes, default=0) + 128)
+    for record in history.records:
+        if isinstance(record, Measured):
+            waiting = record.tables.get("outbox_bytes", 0)
+            bound = most * max(1, record.tables.get("connections", 0))
+            wrong = f"{waiting} bytes wait in outboxes, and {bound} may" if waiting > bound else None
+            yield Seen(wrong, record)
+    sent = {
+        (published.upload_id, published.version): published for published in history.published if published.version is not None
+    }
+    for window in history.owed():
+        if history.began.clients[window.connection.client].reads_slowly:
+            continue
+        for state in window.states:
+            published = sent.get((window.upload_id, state.version)) if state.version else None
+            if published is not None and published.verdict == "accepted":
+                late_s = state.at - max(published.sent_at, window.start)
+                wrong = None
+                if late_s > SETTLE_S:
+                    wrong = (
+                        f"{_who(window)} got {_show(state)} of {_what(history, window)} {late_s:.1f} s after it was published"
+                    )
+                yield _seen(window, state, wrong)
+
+
+MUST_BE_EMPTY = ("connections", "unauthenticated", "users", "uploads", "follows", "outbox_bytes")
+
+
+def _no_residue(history: History) -> Iterator[Seen]:
+    for record in history.records:
+        if isinstance(record, Emptied):
+            left = [f"{count} {name}" for name in MUST_BE_EMPTY if (count := record.tables.get(name, 0))]
+            if record.tables.get("heads", 0) > len(history.began.uploads):
+                left.append(f"{record.tables['heads']} heads")
+            missing = [name for name in MUST_BE_EMPTY if name not in record.tables]
+            wrong = f"everybody has left, and there still are {', '.join(left)}" if left else None
+            yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
+
+
+_KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
+
+
+def _documented(history: History) -> Iterator[Seen]:
+    silenced: set[tuple[int, str]] = set()
+    for record in history.records:
+        match record:
+            case Undocumented():
+                client = history.connections[record.connection].client
+                yield Seen(f"{client} got a message that the browser refuses: {record.reason}", record, record.connection)
+            case Closed():
+                wrong = None if record.code in _KNOWN_CODES else f"a connection ended with {record.code}, which no document has"
+                yield Seen(wrong, record, record.connection)
+            case Received(upload_id=str() as upload_id, connection=number):
+                wrong = None
+                if record.action == "unsubscribed":
+                    silenced.add((number, upload_id))
+                elif record.action == "subscribed":
+                    silenced.discard((number, upload_id))
+                elif record.is_state and (number, upload_id) in silenced:
+                    wrong = f"{history.connections[number].client} got a state of what it had given up"
+                yield Seen(wrong, record, number, upload_id)
+            case Received():
+                yield Seen(None, record, record.connection)
+            case NodeExited(code=code, asked=asked) if code != 0 or not asked:
+                yield Seen(f"a node ended with exit code {code}" + ("" if asked else " without being told to"), record)
+
+
+def _answered(history: History) -> Iterator[Seen]:
+    for published in history.published:
+        wrong = f"an event was not taken: {published.error}" if published.verdict is None else None
+        yield Seen(wrong, published, None, published.upload_id)
+
+
+def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
+    """Windows that went on for long enough after their upload's last event, with its newest state then."""
+    for window in history.owed():
+        end = history.end_of(window)
+        newest = history.newest(window.upload_id, by=end)
+        if newest is None or end - max(newest.at, window.start) < SETTLE_S:
+            continue
+        if any(end - SETTLE_S < accepted.at <= end for accepted in history.accepted(window.upload_id)):
+            continue
+        yield window, newest
+
+
+def _is_followed(history: History, upload_id: str) -> bool:
+    clients = history.began.clients.values()
+    return any(upload_id in client.subscribes and history.gives(client.user, upload_id) for client in clients)
+
+
+def _follows_anything(history: History) -> bool:
+    return any(_is_followed(history, upload_id) for upload_id in history.began.uploads)
+
+
+def _answer(window: Window) -> Received | None:
+    """The ``subscribed`` that opened the window."""
+    answers = (record for record in window.connection.records if isinstance(record, Received) and record.known is not None)
+    return next((answer for answer in answers if (answer.upload_id, answer.at) == (window.upload_id, window.start)), None)
+
+
+def _seen(window: Window, record: Record, wrong: str | None) -> Seen:
+    return Seen(wrong, record, window.connection.number, window.upload_id)
+
+
+def _who(window: Window) -> str:
+    return f"{window.connection.client} (connection {window.connection.number})"
+
+
+def _what(history: History, window: Window) -> str:
+    upload = history.upload(window.upload_id)
+    return upload.name if upload is not None else "an unknown upload"
+
+
+def _show(state: Received | Published) -> str:
+    return f"({state.attempt}, {state.seq})"

@@ -1,0 +1,67 @@
+"""What a checker found: how many samples it saw, and the first that broke the rule."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from vuemantics_ws.simulation.history import History
+from vuemantics_ws.simulation.log import Record
+
+Verdict = Literal["held", "violated", "vacuous", "does not apply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The first record that breaks a rule, with what led to it; ``context`` ends with ``record``."""
+
+    at: float
+    message: str
+    record: Record
+    context: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a checker found. ``applies`` is False where the scenario gives the rule nothing to hold for."""
+
+    name: str
+    about: str
+    samples: int
+    violation: Violation | None = None
+    applies: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.violation is not None:
+            return "violated"
+        if self.samples:
+            return "held"
+        return "vacuous" if self.applies else "does not apply"
+
+    @property
+    def is_good(self) -> bool:
+        return self.verdict in ("held", "does not apply")
+
+
+class Seen(NamedTuple):
+    """One sample. ``wrong`` says what is wrong with it, None where nothing is; ``record`` is the one to show then."""
+
+    wrong: str | None
+    record: Record
+    connection: int | None = None
+    upload_id: str | None = None
+
+
+def judge(name: str, about: str, history: History, samples: Iterable[Seen], *, applies: bool = True) -> Finding:
+    """Count samples, and keep the violation that came first in time."""
+    count = 0
+    first: Seen | None = None
+    for seen in samples:
+        count += 1
+        if seen.wrong is not None and (first is None or seen.record.at < first.record.at):
+            first = seen
+    if first is None:
+        return Finding(name, about, count, None, applies)
+    assert first.wrong is not None
+    context = history.about(first.connection, first.upload_id, until=first.record)
+    return Finding(name, about, count, Violation(first.record.at, first.wrong, first.record, tuple(context)), applies)

@@ -1,0 +1,253 @@
+"""A log, arranged for judging: by connection, by upload, and by what each connection was owed (SEMANTICS.md section 2).
+
+The laws count per connection and upload from the latest of: its join, its own subscribe, the start of the follow. Such a span
+is a :class:`Window` here. A log is of the clients' side, so it knows of a follow only what clients saw of it; where that does
+not decide whether a follow was in place (everybody had been gone for the grace time), the window is not ``certain``: what it
+got is judged, and nothing is owed to it.
+"""
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.log import (
+    Authenticated,
+    Began,
+    Closed,
+    Opened,
+    Published,
+    Received,
+    Record,
+    Sent,
+    UploadFacts,
+)
+
+Cause = Literal["join", "subscribe", "follow", "unknown"]
+
+
+@dataclass(slots=True)
+class Connection:
+    """One socket of one client."""
+
+    number: int
+    client: str
+    user: str
+    opened_at: float
+    authenticated_at: float | None = None
+    closed: Closed | None = None
+    records: list[Record] = field(default_factory=list)
+    given_up: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Window:
+    """A connection receives an upload. ``certain``: its server owes it the upload's states.
+
+    ``asked_at`` is before whatever the server did, ``start`` after it: the subscribe was sent and answered, the socket opened
+    and authenticated. ``known`` is what the ``subscribed`` said. ``end`` is when it gave the upload up, or asked again, or
+    closed; what was still open has the log's end.
+    """
+
+    connection: Connection
+    upload_id: str
+    cause: Cause
+    asked_at: float
+    start: float
+    certain: bool
+    known: bool | None = None
+    end: float | None = None
+    states: list[Received] = field(default_factory=list)
+
+
+class Accepted(NamedTuple):
+    """An event that its server took. ``at`` is when it said so."""
+
+    version: Version
+    at: float
+    published: Published
+
+
+class History:
+    """Arranges a log. Reading it twice gives the same; a log that goes on may be arranged at any time.
+
+    Args:
+        records: a log, beginning with its :class:`Began`.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records = list(records)
+        began = self.records[0] if self.records else None
+        if not isinstance(began, Began):
+            raise ValueError("expected a log that begins with its Began")
+        self.began: Began = began
+        self.ends_at = self.records[-1].at
+        self.connections: dict[int, Connection] = {}
+        self.windows: list[Window] = []
+        self.published: list[Published] = []
+        self._accepted: dict[str, list[Accepted]] = {}
+        self._newest: dict[str, list[Accepted]] = {}
+        self._open: dict[tuple[int, str], Window] = {}
+        self._asked: dict[tuple[int, str], list[float]] = {}
+        self._follows: dict[str, dict[str, None]] = {}
+        self._present: dict[str, dict[int, Connection]] = {}
+        self._left_at: dict[str, float] = {}
+        self._uncertain: set[str] = set()
+        for record in self.records:
+            self._take(record)
+
+    def upload(self, upload_id: str) -> UploadFacts | None:
+        return self.began.uploads.get(upload_id)
+
+    def gives(self, user: str, upload_id: str) -> bool:
+        """Whether the access rule gives the user this upload."""
+        upload = self.upload(upload_id)
+        return upload is not None and (self.began.access == "open" or upload.owner == user)
+
+    def accepted(self, upload_id: str) -> list[Accepted]:
+        """What was accepted of an upload, in the order of the answers."""
+        return self._accepted.get(upload_id, [])
+
+    def newest(self, upload_id: str, *, by: float) -> Accepted | None:
+        """The newest of what the server had answered by then."""
+        newest = self._newest.get(upload_id, [])
+        place = bisect.bisect_right(newest, by, key=lambda accepted: accepted.at)
+        return newest[place - 1] if place else None
+
+    def end_of(self, window: Window) -> float:
+        return self.ends_at if window.end is None else window.end
+
+    def owed(self) -> Iterable[Window]:
+        """The windows in which the server owes something: a follow is in place, and the access rule gives the upload."""
+        return (window for window in self.windows if window.certain and self.gives(window.connection.user, window.upload_id))
+
+    def about(self, connection: int | None, upload_id: str | None, *, until: Record, last: int = 20) -> list[Record]:
+        """The last records about a connection or an upload up to this one, which comes last."""
+        found: list[Record] = []
+        for record in self.records:
+            same_connection = connection is not None and getattr(record, "connection", None) == connection
+            same_upload = upload_id is not None and getattr(record, "upload_id", None) == upload_id
+            if same_upload or (same_connection and (upload_id is None or getattr(record, "upload_id", None) is None)):
+                found.append(record)
+            if record is until:
+                break
+        if not found or found[-1] is not until:
+            found.append(until)
+        return found[-last:]
+
+    # One record after the other.
+
+    def _take(self, record: Record) -> None:
+        match record:
+            case Opened():
+                user = self.began.clients[record.client].user
+                self.connections[record.connection] = Connection(record.connection, record.client, user, record.at)
+            case Authenticated():
+                self._join(self.connections[record.connection], record.at)
+            case Sent():
+                self._ask(self.connections[record.connection], record)
+            case Received():
+                self._receive(self.connections[record.connection], record)
+            case Closed():
+                self._leave(self.connections[record.connection], record)
+            case Published():
+                self._publish(record)
+        number = getattr(record, "connection", None)
+        if number is not None:
+            self.connections[number].records.append(record)
+
+    def _publish(self, record: Published) -> None:
+        self.published.append(record)
+        if record.verdict != "accepted" or record.version is None:
+            return
+        accepted = Accepted(record.version, record.at, record)
+        self._accepted.setdefault(record.upload_id, []).append(accepted)
+        newest = self._newest.setdefault(record.upload_id, [])
+        if not newest or accepted.version > newest[-1].version:
+            newest.append(accepted)
+
+    def _join(self, connection: Connection, at: float) -> None:
+        connection.authenticated_at = at
+        user = connection.user
+        present = self._present.setdefault(user, {})
+        if not present and at - self._left_at.get(user, at) >= self.began.grace_s and user in self._left_at:
+            self._follows.pop(user, None)
+        present[connection.number] = connection
+        for upload_id in self._follows.get(user, ()):
+            self._open_window(Window(connection, upload_id, "join", connection.opened_at, at, user not in self._uncertain))
+
+    def _ask(self, connection: Connection, record: Sent) -> None:
+        key = (connection.number, record.upload_id)
+        if record.action == "subscribe_upload":
+            self._asked.setdefault(key, []).append(record.at)
+            return
+        connection.given_up.add(record.upload_id)
+        self._close_window(key, record.at)
+        present = self._present.get(connection.user, {}).values()
+        if all(record.upload_id in other.given_up for other in present):
+            self._follows.get(connection.user, {}).pop(record.upload_id, None)
+
+    def _receive(self, connection: Connection, record: Received) -> None:
+        if record.upload_id is None:
+            return
+        key = (connection.number, record.upload_id)
+        if record.action == "subscribed":
+            self._follow(connection, record)
+        elif record.is_state:
+            if key not in self._open:
+                if record.upload_id in connection.given_up:
+                    return  # it was on its way
+                self._open_window(Window(connection, record.upload_id, "unknown", record.at, record.at, certain=False))
+            self._open[key].states.append(record)
+
+    def _follow(self, connection: Connection, record: Received) -> None:
+        upload_id, user = record.upload_id, connection.user
+        assert upload_id is not None
+        asked = self._asked.get((connection.number, upload_id))
+        asked_at = asked.pop(0) if asked else record.at
+        connection.given_up.discard(upload_id)
+        follows = self._follows.setdefault(user, {})
+        first = upload_id not in follows
+        follows[upload_id] = None
+        if len(follows) > self.began.uploads_per_user_max:  # one of them has made room, and nobody was told which
+            self._distrust(user)
+        certain = user not in self._uncertain
+        self._open_window(Window(connection, upload_id, "subscribe", asked_at, record.at, certain, known=record.known))
+        if first:
+            for other in self._present.get(user, {}).values():
+                if other is not connection and upload_id not in other.given_up:
+                    self._start_following(other, upload_id, asked_at, record.at, certain=certain)
+
+    def _start_following(self, other: Connection, upload_id: str, asked_at: float, at: float, *, certain: bool) -> None:
+        """A follow began on a sibling, whose head may have come here before the answer came there."""
+        window = self._open.get((other.number, upload_id))
+        if window is None:
+            self._open_window(Window(other, upload_id, "follow", asked_at, at, certain))
+        else:
+            window.cause, window.start, window.certain = "follow", at, certain
+
+    def _distrust(self, user: str) -> None:
+        self._uncertain.add(user)
+        for window in self._open.values():
+            if window.connection.user == user:
+                window.certain = False
+
+    def _leave(self, connection: Connection, record: Closed) -> None:
+        connection.closed = record
+        for number, upload_id in [key for key in self._open if key[0] == connection.number]:
+            self._close_window((number, upload_id), record.at)
+        present = self._present.get(connection.user, {})
+        if present.pop(connection.number, None) is not None and not present:
+            self._left_at[connection.user] = record.at
+
+    def _open_window(self, window: Window) -> None:
+        key = (window.connection.number, window.upload_id)
+        self._close_window(key, window.start)
+        self._open[key] = window
+        self.windows.append(window)
+
+    def _close_window(self, key: tuple[int, str], at: float) -> None:
+        window = self._open.pop(key, None)
+        if window is not None:
+            window.end = at

@@ -1,0 +1,129 @@
+"""A node in a process of its own, started and stopped with care: whatever happens, no process is left behind."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
+from vuemantics_ws.gateway.settings import Settings
+
+START_TIMEOUT_S = 20.0
+STOP_MARGIN_S = 5.0
+"""How much longer than its drain a node may take to end before it is killed."""
+
+LOG_LINES = 20
+"""What is shown of a node's log when it fails."""
+
+
+class Node:
+    """A gateway of its own, ready between ``async with`` and its end. ``url`` and ``control`` say where.
+
+    It runs in a session of its own, so a Ctrl-C in the terminal is ours to pass on, and keeps its state in a temporary folder
+    that goes with it. Leaving the ``with`` kills it, if it still runs; :meth:`stop` is the orderly way before.
+
+    Raises:
+        EnvironmentUnfit: it does not start; with the end of its log.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-simulation-")
+        self._log_path = Path(self._folder.name) / "node.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+        self.control = ""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._kill()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._kill()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.returncode if self._process is not None else None
+
+    async def wait(self) -> int:
+        """The exit code, once it has ended."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM, then its exit code: -9 where it had to be killed because it did not end in time."""
+        process = self._process
+        assert process is not None
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(self._settings.drain_s + self._settings.close_timeout_s + STOP_MARGIN_S):
+                return await process.wait()
+        except TimeoutError:
+            process.kill()
+            return await process.wait()
+
+    def log_end(self) -> list[str]:
+        """The last lines that it logged."""
+        try:
+            return self._log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        except OSError:
+            return []
+
+    async def _start(self) -> None:
+        with self._log_path.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "vuemantics_ws.gateway",
+                env=_environment(self._settings, self._folder.name),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            raise self._unfit(f"a node was not ready within {START_TIMEOUT_S:g} s") from None
+        try:
+            ready = json.loads(line)
+            self.url, self.control = ready["url"], ready["control"]
+        except (ValueError, KeyError, TypeError):
+            raise self._unfit("a node ended before it was ready") from None
+
+    def _unfit(self, message: str) -> EnvironmentUnfit:
+        lines = self.log_end()
+        return EnvironmentUnfit(message, hint="its log ends with:\n" + "\n".join(lines) if lines else None)
+
+    async def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        self._folder.cleanup()
+
+
+def _environment(settings: Settings, folder: str) -> dict[str, str]:
+    """Ours, less every setting in it, so that a node is what the scenario says and nothing else."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE_PREFIX)}
+    sources = Path(__file__).resolve().parents[2]
+    if sources.name != "site-packages":  # a checkout that is not installed
+        inherited["PYTHONPATH"] = os.pathsep.join([str(sources), *filter(None, [inherited.get("PYTHONPATH")])])
+    return {**inherited, **settings.to_environment(), f"{VARIABLE_PREFIX}STATE_DIR": folder}

@@ -1,0 +1,75 @@
+"""A broker that takes its time, as one behind a network does."""
+
+from dataclasses import dataclass
+
+from vuemantics_ws.ambient import Clock
+from vuemantics_ws.brokers.base import Deliver, Found, Receipt
+from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
+
+
+@dataclass
+class _Watch:
+    found: Found
+    has_read: bool = False
+    head: Head | None = None
+
+
+class LateBroker:
+    """Tells of an upload from ``watch`` on, reads its head when a test says so, and answers with it when a test says so.
+
+    Between the three anything may be published, as between a SUBSCRIBE, a GET and its reply.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._uploads: dict[str, Upload] = {}
+        self._told: set[str] = set()
+        self._deliver: Deliver | None = None
+        self.owed: dict[str, _Watch] = {}
+        self.watched = 0
+
+    async def start(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    async def stop(self) -> None:
+        self._deliver = None
+
+    async def publish(self, event: Event) -> Receipt:
+        upload = self._uploads.setdefault(event.upload_id, Upload())
+        verdict, version = upload.judge(event, self._clock.monotonic())
+        told = event.upload_id in self._told
+        if verdict is Verdict.ACCEPTED and told and self._deliver is not None:
+            assert upload.head is not None
+            self._deliver(event.upload_id, upload.head)
+        return Receipt(verdict, version, int(told))
+
+    def watch(self, upload_id: str, found: Found) -> None:
+        assert upload_id not in self._told
+        self._told.add(upload_id)
+        self.owed[upload_id] = _Watch(found)
+        self.watched += 1
+
+    def unwatch(self, upload_id: str) -> None:
+        self._told.remove(upload_id)
+        self.owed.pop(upload_id, None)
+
+    async def head(self, upload_id: str) -> Head | None:
+        upload = self._uploads.get(upload_id)
+        return upload.head if upload is not None else None
+
+    def read(self, upload_id: str) -> None:
+        """The head is read; who asked hears of it with :meth:`answer`."""
+        watch = self.owed.get(upload_id)
+        if watch is not None and not watch.has_read:
+            upload = self._uploads.get(upload_id)
+            watch.has_read, watch.head = True, upload.head if upload is not None else None
+
+    def answer(self, upload_id: str) -> None:
+        self.read(upload_id)
+        watch = self.owed.pop(upload_id, None)
+        if watch is not None:
+            watch.found(watch.head)
+
+    def answer_all(self) -> None:
+        for upload_id in list(self.owed):
+            self.answer(upload_id)

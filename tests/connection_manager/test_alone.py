@@ -1,0 +1,534 @@
+"""``ConnectionManager()`` by itself: a registry with outboxes (SEMANTICS.md section 2)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from tests.connection_manager.loops import run, turns
+from tests.connection_manager.messages import completed, failed, note, progress, said
+from tests.connection_manager.sockets import TextSocket, sizes
+from vuemantics_ws.connection_manager import ConnectionManager
+from vuemantics_ws.errors import LimitReached
+from vuemantics_ws.limits import Limits
+from vuemantics_ws.messages import AuthSuccess, Frame
+
+
+def test_a_message_goes_to_every_connection_of_every_subscriber_and_to_nobody_else() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        first_tab, second_tab, other, stranger = (TextSocket() for _ in range(4))
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.connect("bob", other)
+        await manager.connect("carol", stranger)
+        await manager.subscribe_upload("alice", "a")
+        await manager.subscribe_upload("bob", "a")
+
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+
+        assert [said(socket) for socket in (first_tab, second_tab, other, stranger)] == [["a 20"], ["a 20"], ["a 20"], []]
+
+    run(main())
+
+
+def test_a_message_to_a_user_reaches_all_of_the_users_connections() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        first_tab, second_tab, other = TextSocket(), TextSocket(), TextSocket()
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.connect("bob", other)
+
+        await manager.send_to_user("alice", note(1))
+
+        assert first_tab.sent == second_tab.sent == [note(1)]
+        assert other.sent == []
+
+    run(main())
+
+
+def test_what_is_sent_arrives_in_call_order_and_once_a_call_whatever_it_is() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        await manager.subscribe_upload("alice", "a")
+
+        for message in (completed("a"), progress("a", 90), progress("a", 20), progress("a", 20), failed("a"), failed("a")):
+            await manager.send_to_upload_subscribers("a", message)
+        await manager.send_to_user("alice", note(1))
+
+        # No judge: what is old, what comes twice and what comes after an end is delivered as it was sent.
+        assert said(socket) == ["a done", "a 90", "a 20", "a 20", "a failed", "a failed", "note 1"]
+
+    run(main())
+
+
+def test_calls_that_run_at_once_lose_nothing_for_a_reader_that_keeps_up() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        await manager.subscribe_upload("alice", "a")
+
+        await asyncio.gather(*(manager.send_to_upload_subscribers("a", progress("a", percent)) for percent in range(100)))
+        await asyncio.gather(*(manager.send_to_user("alice", note(number)) for number in range(1_000)))
+
+        assert said(socket) == [f"a {percent}" for percent in range(100)] + [f"note {number}" for number in range(1_000)]
+        assert socket.closings == []
+
+    run(main())
+
+
+def test_a_message_of_any_size_reaches_a_reader_that_keeps_up() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+
+        for number in range(3):
+            await manager.send_to_user("alice", note(number, size=2 * 1024 * 1024))
+
+        assert said(socket) == ["note 0", "note 1", "note 2"]
+
+    run(main())
+
+
+def test_when_a_verb_that_sends_returns_a_socket_that_takes_at_once_has_taken() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        sockets = [TextSocket() for _ in range(50)]
+        for number, socket in enumerate(sockets):
+            await manager.connect(f"user {number}", socket)
+            await manager.subscribe_upload(f"user {number}", "a")
+
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+        taken = [len(socket.sent) for socket in sockets]
+
+        assert taken == [1] * 50
+
+    run(main())
+
+
+def test_a_subscriber_that_comes_late_gets_nothing_of_before() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket, second_tab = TextSocket(), TextSocket()
+        await manager.connect("alice", socket)
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+
+        await manager.subscribe_upload("alice", "a")
+        await manager.connect("alice", second_tab)
+        await manager.subscribe_upload("alice", "a", connection=second_tab)
+
+        assert socket.sent == second_tab.sent == []
+
+    run(main())
+
+
+def test_subscriptions_end_with_the_last_connection_and_at_once() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        first_tab, second_tab, later = TextSocket(), TextSocket(), TextSocket()
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.subscribe_upload("alice", "a")
+
+        await manager.disconnect("alice", first_tab)
+        after_the_first = manager.get_upload_subscriber_ids("a")
+        await manager.disconnect("alice", second_tab)
+        after_the_last = manager.get_upload_subscriber_ids("a")
+        await manager.connect("alice", later)
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+
+        assert after_the_first == {"alice"}
+        assert after_the_last == set()
+        assert later.sent == []
+
+    run(main())
+
+
+def test_connect_accepts_nothing_and_disconnect_closes_nothing() -> None:
+    class Acceptable(TextSocket):
+        accepted = False
+
+        async def accept(self) -> None:
+            self.accepted = True
+
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = Acceptable()
+
+        await manager.connect("alice", socket)
+        await manager.disconnect("alice", socket)
+
+        assert not socket.accepted
+        assert socket.closings == []
+
+    run(main())
+
+
+def test_unknown_users_uploads_and_sockets_are_no_error_anywhere() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket, stranger = TextSocket(), TextSocket()
+        await manager.connect("alice", socket)
+        await manager.subscribe_upload("alice", "a")
+
+        await manager.disconnect("nobody", stranger)
+        await manager.disconnect("alice", stranger)
+        await manager.unsubscribe_upload("nobody", "a")
+        await manager.unsubscribe_upload("alice", "nothing")
+        await manager.unsubscribe_upload("alice", "a", connection=stranger)
+        await manager.subscribe_upload("alice", "a", connection=stranger)
+        await manager.send_to_user("nobody", note(1))
+        await manager.send_to_upload_subscribers("nothing", progress("nothing", 1))
+
+        assert manager.get_upload_subscriber_ids("nothing") == set()
+        assert manager.user_subscriptions == {"alice": {"a"}}
+        assert manager.user_connections == {"alice": {socket}}
+        assert socket.sent == []
+
+    run(main())
+
+
+def test_connecting_twice_changes_nothing() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        await manager.connect("alice", socket)
+
+        await manager.send_to_user("alice", note(1))
+        await manager.disconnect("alice", socket)
+
+        assert said(socket) == ["note 1"]
+        assert sizes(manager) == {}
+
+    run(main())
+
+
+def test_one_socket_may_serve_two_users() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        await manager.connect("bob", socket)
+
+        await manager.send_to_user("alice", note(1))
+        await manager.send_to_user("bob", note(2))
+        await manager.disconnect("alice", socket)
+        await manager.send_to_user("alice", note(3))
+        await manager.send_to_user("bob", note(4))
+
+        assert said(socket) == ["note 1", "note 2", "note 4"]
+        assert manager.user_connections == {"bob": {socket}}
+
+    run(main())
+
+
+def test_a_subscribe_before_the_first_connection_is_remembered() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.subscribe_upload("alice", "a", connection=socket)
+        await manager.subscribe_upload("alice", "b")
+
+        await manager.connect("alice", socket)
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+        await manager.send_to_upload_subscribers("b", progress("b", 30))
+
+        assert said(socket) == ["a 20", "b 30"]
+
+    run(main())
+
+
+def test_of_those_who_subscribe_and_never_connect_1024_are_remembered() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        for number in range(1_024):
+            await manager.subscribe_upload(f"user {number}", "a")
+        await manager.subscribe_upload("user 0", "b")  # it is remembered already, and grows no younger
+        full = sizes(manager)
+
+        await manager.subscribe_upload("one more", "a")
+
+        assert full == {"waiting": 1_024, "users": 1_024, "uploads": 2}
+        assert sizes(manager) == {"waiting": 1_024, "users": 1_024, "uploads": 1}
+        assert "user 0" not in manager.user_subscriptions
+        assert manager.get_upload_subscriber_ids("a") == {f"user {number}" for number in range(1, 1_024)} | {"one more"}
+        assert manager.counters.limits == {"waiting_users_max": 1}
+
+    run(main())
+
+
+def test_who_connects_or_gives_everything_up_waits_no_more() -> None:
+    async def main() -> None:
+        manager = ConnectionManager(limits=Limits(waiting_users_max=2))
+        socket = TextSocket()
+        await manager.subscribe_upload("alice", "a")
+        await manager.connect("alice", socket)
+        await manager.subscribe_upload("bob", "a")
+        await manager.unsubscribe_upload("bob", "a")
+
+        for user_id in ("carol", "dave", "erin"):
+            await manager.subscribe_upload(user_id, "a")
+
+        assert manager.get_upload_subscriber_ids("a") == {"alice", "dave", "erin"}
+
+    run(main())
+
+
+def test_a_tab_that_gives_an_upload_up_silences_no_other() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        first_tab, second_tab = TextSocket(), TextSocket()
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.subscribe_upload("alice", "a", connection=first_tab)
+
+        await manager.unsubscribe_upload("alice", "a", connection=first_tab)
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+        held = manager.get_upload_subscriber_ids("a")
+        await manager.unsubscribe_upload("alice", "a", connection=second_tab)
+        await manager.send_to_upload_subscribers("a", progress("a", 30))
+
+        assert (said(first_tab), said(second_tab)) == ([], ["a 20"])
+        assert held == {"alice"}
+        assert manager.get_upload_subscriber_ids("a") == set()
+
+    run(main())
+
+
+def test_a_tab_that_gave_an_upload_up_may_ask_for_it_again() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        first_tab, second_tab = TextSocket(), TextSocket()
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.subscribe_upload("alice", "a")
+        await manager.unsubscribe_upload("alice", "a", connection=first_tab)
+
+        await manager.subscribe_upload("alice", "a", connection=second_tab)
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+        await manager.subscribe_upload("alice", "a", connection=first_tab)
+        await manager.send_to_upload_subscribers("a", progress("a", 30))
+
+        assert (said(first_tab), said(second_tab)) == (["a 30"], ["a 20", "a 30"])
+
+    run(main())
+
+
+def test_a_subscribe_from_a_socket_that_is_gone_gives_other_tabs_nothing_back() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        gone, first_tab, second_tab = TextSocket(), TextSocket(), TextSocket()
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.subscribe_upload("alice", "a")
+        await manager.unsubscribe_upload("alice", "a", connection=first_tab)
+
+        await manager.subscribe_upload("alice", "a", connection=gone)
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+
+        assert (said(first_tab), said(second_tab)) == ([], ["a 20"])
+
+    run(main())
+
+
+def test_an_unsubscribe_without_a_socket_is_for_the_whole_user() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        first_tab, second_tab, other = TextSocket(), TextSocket(), TextSocket()
+        await manager.connect("alice", first_tab)
+        await manager.connect("alice", second_tab)
+        await manager.connect("bob", other)
+        await manager.subscribe_upload("alice", "a")
+        await manager.subscribe_upload("bob", "a")
+
+        await manager.unsubscribe_upload("alice", "a")
+        await manager.send_to_upload_subscribers("a", progress("a", 20))
+
+        assert (said(first_tab), said(second_tab), said(other)) == ([], [], ["a 20"])
+
+    run(main())
+
+
+def test_the_oldest_finished_upload_makes_room_and_only_then_is_a_subscribe_refused() -> None:
+    async def main() -> None:
+        manager = ConnectionManager(limits=Limits(uploads_per_user_max=3))
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        for upload_id in "abc":
+            await manager.subscribe_upload("alice", upload_id)
+        await manager.send_to_upload_subscribers("c", completed("c"))
+        await manager.send_to_upload_subscribers("b", failed("b"))
+        await manager.send_to_upload_subscribers("b", note(1))  # says nothing of how it stands
+        await manager.send_to_upload_subscribers("c", progress("c", 0))  # runs again
+        await manager.send_to_upload_subscribers("a", completed("b"))  # ends another
+
+        await manager.subscribe_upload("alice", "d")
+        with pytest.raises(LimitReached) as refusal:
+            await manager.subscribe_upload("alice", "e")
+
+        assert manager.user_subscriptions == {"alice": {"a", "c", "d"}}
+        assert refusal.value.limit == "uploads_per_user_max"
+        assert manager.counters.limits == {"uploads_per_user_max": 1}
+
+    run(main())
+
+
+def test_publishing_needs_a_broker_and_says_so() -> None:
+    with pytest.raises(TypeError, match="needs a manager with a broker"):
+        run(ConnectionManager().publish(progress("a", 20)))
+
+
+class Picture(BaseModel):
+    action: str = "picture"
+    title: str
+
+
+@pytest.mark.parametrize(
+    ("message", "arrives"),
+    [
+        ({"action": "a", "n": [1, None, "ü"]}, {"action": "a", "n": [1, None, "ü"]}),
+        (Picture(title="ü"), {"action": "picture", "title": "ü"}),
+        (AuthSuccess(user_id="alice"), {"action": "auth_success", "user_id": "alice"}),
+    ],
+    ids=["mapping", "pydantic model", "one of ours"],
+)
+def test_a_message_is_a_mapping_a_pydantic_model_or_one_of_ours(message: Any, arrives: Any) -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        await manager.subscribe_upload("alice", "a")
+
+        await manager.send_to_user("alice", message)
+        await manager.send_to_upload_subscribers("a", message)
+
+        assert socket.sent == [arrives, arrives]
+
+    run(main())
+
+
+def test_a_message_that_is_no_json_is_refused_before_anybody_gets_it() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+
+        with pytest.raises(TypeError):
+            await manager.send_to_user("alice", {"action": "a", "of": object()})
+        await manager.send_to_user("alice", note(1))
+
+        assert said(socket) == ["note 1"]
+
+    run(main())
+
+
+def test_the_tables_can_be_read_and_a_look_is_a_copy() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        socket = TextSocket()
+        await manager.connect("alice", socket)
+        await manager.connect("bob", TextSocket())
+        await manager.subscribe_upload("alice", "a")
+        await manager.subscribe_upload("carol", "a")
+
+        manager.get_upload_subscriber_ids("a").clear()
+        manager.upload_subscribers["a"].clear()
+        manager.user_connections["alice"].clear()
+
+        assert manager.get_upload_subscriber_ids("a") == {"alice", "carol"}
+        assert dict(manager.upload_subscribers) == {"a": {"alice", "carol"}}
+        assert dict(manager.user_subscriptions) == {"alice": {"a"}, "carol": {"a"}}
+        assert list(manager.user_connections) == ["alice", "bob"]
+        assert "carol" not in manager.user_connections
+        assert len(manager.user_connections) == 2
+        assert manager.user_connections.get("nobody", "none") == "none"
+        assert repr(manager.upload_subscribers) == repr({"a": manager.get_upload_subscriber_ids("a")})
+
+    run(main())
+
+
+def test_a_look_at_one_row_does_not_walk_the_table() -> None:
+    async def main() -> None:
+        manager = ConnectionManager()
+        rows: dict[str, Any] = manager.registry.users
+        for number in range(3):
+            await manager.connect(f"user {number}", TextSocket())
+        for user_id in ("user 1", "user 2"):
+            rows[user_id].connections = _Untouchable()
+
+        looked = manager.user_connections["user 0"], "user 0" in manager.user_connections
+
+        assert len(looked[0]) == 1
+        assert looked[1]
+
+    run(main())
+
+
+class _Untouchable:
+    def __iter__(self) -> Any:
+        raise AssertionError("nobody asked for this row")
+
+
+def test_who_watches_is_told_of_connects_and_follows() -> None:
+    async def main() -> None:
+        told: list[tuple[str, dict[str, Any]]] = []
+        manager = ConnectionManager(happened=lambda kind, fields: told.append((kind, fields)))
+        socket = TextSocket()
+
+        await manager.connect("alice", socket)
+        await manager.subscribe_upload("alice", "a")
+        await manager.unsubscribe_upload("alice", "a")
+        await manager.disconnect("alice", socket)
+
+        both = {"user_id": "alice", "upload_id": "a"}
+        assert told == [
+            ("connected", {"user_id": "alice"}),
+            ("followed", both),
+            ("gave_up", both),
+            ("disconnected", {"user_id": "alice"}),
+        ]
+
+    run(main())
+
+
+def test_a_message_is_encoded_once_whatever_the_number_of_its_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted(Picture):
+        encodings: int = 0
+
+        def model_dump_json(self, **options: Any) -> str:
+            self.encodings += 1
+            return super().model_dump_json(**options)
+
+    async def main() -> None:
+        decoded = 0
+        decode = Frame.text.fget
+        assert decode is not None
+
+        def counting(frame: Frame) -> str:
+            nonlocal decoded
+            decoded += frame._text is None
+            return str(decode(frame))
+
+        monkeypatch.setattr(Frame, "text", property(counting))
+        manager = ConnectionManager()
+        sockets = [TextSocket() for _ in range(20)]
+        for number, socket in enumerate(sockets):
+            await manager.connect(f"user {number % 5}", socket)
+            await manager.subscribe_upload(f"user {number % 5}", "a")
+        message = Counted(title="ü")
+
+        await manager.send_to_upload_subscribers("a", message)
+        await turns(3)
+
+        assert [len(socket.sent) for socket in sockets] == [1] * 20
+        assert message.encodings == 1
+        assert decoded == 1
+
+    run(main())

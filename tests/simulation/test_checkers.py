@@ -1,0 +1,501 @@
+"""Each law recognises what keeps it and what breaks it."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.simulation.histories import CAT, DOG, FOX, USERS, Server, Story
+from vuemantics_ws.simulation.checkers import (
+    LAWS,
+    answered,
+    check_laws,
+    convergence,
+    documented,
+    independence,
+    no_residue,
+    no_seam,
+    order,
+    privacy,
+    the_end_arrives,
+)
+from vuemantics_ws.simulation.findings import Finding
+from vuemantics_ws.simulation.history import History
+from vuemantics_ws.simulation.log import NodeExited, Published, Received, Record, from_ndjson, to_ndjson
+
+
+def told() -> Story:
+    """Alice follows her cat from the beginning to its end, then looks at it again from her phone."""
+    return (
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1)
+        .gets("desk", CAT, 1, 1)
+        .gets("desk", CAT, 1, 3, end=True)
+        .publishes(CAT, 1, 2)
+        .publishes(CAT, 1, 3, end=True)
+        .joins("phone")
+        .gets("phone", CAT, 1, 3, end=True)
+        .waits()
+        .is_over()
+    )
+
+
+def test_what_keeps_every_law_is_found_to_keep_it() -> None:
+    findings = check_laws(told().history())
+
+    assert {finding.name: finding.verdict for finding in findings} == dict.fromkeys((f.name for f in findings), "held")
+    assert len(findings) == len(LAWS) + 2
+
+
+def test_findings_are_of_what_was_written_to_disk_too() -> None:
+    story = told()
+
+    read = from_ndjson(to_ndjson(story.records))
+
+    assert check_laws(History(read)) == check_laws(story.history())
+
+
+Law = Callable[[History], Finding]
+BROKEN: dict[str, tuple[Law, Story, str]] = {
+    "an older version after a newer": (
+        order,
+        Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 2).gets("desk", CAT, 1, 1),
+        "(1, 1) of cat after (1, 2)",
+    ),
+    "an older attempt after a newer": (
+        order,
+        Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 2, 1).gets("desk", CAT, 1, 9),
+        "(1, 9) of cat after (2, 1)",
+    ),
+    "the same version twice": (
+        order,
+        Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 2).gets("desk", CAT, 1, 2),
+        "(1, 2) of cat after (1, 2)",
+    ),
+    "a last state that is not the newest": (
+        convergence,
+        Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).publishes(CAT, 1, 2).waits(),
+        "the last it got is (1, 1)",
+    ),
+    "no state at all": (
+        convergence,
+        Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits(),
+        "it got nothing",
+    ),
+    "a second tab that is left out": (
+        convergence,
+        Story().joins("desk").joins("phone").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).waits(),
+        "phone (connection 2): it got nothing",
+    ),
+    "an end that never comes": (
+        the_end_arrives,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1)
+        .gets("desk", CAT, 1, 1)
+        .publishes(CAT, 1, 2, end=True)
+        .waits(),
+        "never got the end of cat, (1, 2)",
+    ),
+    "an end that comes twice": (
+        the_end_arrives,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1, end=True)
+        .gets("desk", CAT, 1, 1, end=True)
+        .gets("desk", CAT, 1, 1, end=True),
+        "the end of attempt 1 of cat twice",
+    ),
+    "an end after something of a newer attempt": (
+        the_end_arrives,
+        Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 2, 1).gets("desk", CAT, 1, 5, end=True),
+        "after something of a newer attempt",
+    ),
+    "a snapshot that is old": (
+        no_seam,
+        Story()
+        .publishes(CAT, 1, 1)
+        .publishes(CAT, 1, 2)
+        .joins("desk")
+        .follows("desk", CAT, known=True)
+        .gets("desk", CAT, 1, 1)
+        .waits(),
+        "began with (1, 1) of cat, which was at (1, 2)",
+    ),
+    "a snapshot that never comes": (
+        no_seam,
+        Story().publishes(CAT, 1, 1).joins("desk").follows("desk", CAT, known=True).waits(),
+        "joined and never got the state of cat",
+    ),
+    "a state that is denied": (
+        no_seam,
+        Story().publishes(CAT, 1, 1).joins("desk").follows("desk", CAT, known=False).gets("desk", CAT, 1, 2),
+        "was told that nothing is known of cat",
+    ),
+    "a returning tab that gets nothing": (
+        no_seam,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1)
+        .gets("desk", CAT, 1, 1)
+        .leaves("desk", code=1012)
+        .publishes(CAT, 1, 2)
+        .joins("desk")
+        .waits(),
+        "desk (connection 2) joined and never got the state of cat",
+    ),
+    "a snapshot that comes again": (
+        no_seam,
+        Story()
+        .publishes(CAT, 1, 1)
+        .joins("desk")
+        .follows("desk", CAT, known=True)
+        .gets("desk", CAT, 1, 1)
+        .gets("desk", CAT, 1, 2)
+        .gets("desk", CAT, 1, 1),
+        "(1, 1) of cat twice",
+    ),
+    "somebody else's upload": (
+        privacy,
+        Story().joins("tablet").follows("tablet", CAT).gets("tablet", CAT, 1, 1),
+        "tablet got upload_progress of cat, which is alice's",
+    ),
+    "the word that somebody else's upload exists": (
+        privacy,
+        Story().joins("tablet").follows("tablet", CAT, known=True),
+        "tablet got subscribed of cat",
+    ),
+    "an upload that nobody asked for": (
+        privacy,
+        Story().joins("desk").gets("desk", CAT, 1, 1),
+        "which alice never asked for",
+    ),
+    "an upload that does not exist": (
+        privacy,
+        Story().joins("desk").asks("desk", "ghost").gets("desk", "ghost", 1, 1),
+        "an upload that does not exist",
+    ),
+    "a delivery that waited for somebody": (
+        independence,
+        Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits(3.0).gets("desk", CAT, 1, 1),
+        "3.0 s after it was published",
+    ),
+    "memory without a bound": (
+        independence,
+        Story().joins("desk").follows("desk", CAT).measures(outbox_bytes=1_000_000, connections=1),
+        "1000000 bytes wait in outboxes",
+    ),
+    "a follow that is left over": (no_residue, Story().joins("desk").is_over(follows=1), "there still are 1 follows"),
+    "a connection that is left over": (no_residue, Story().joins("desk").is_over(connections=2), "2 connections"),
+    "heads of what was never published": (no_residue, Story().joins("desk").is_over(heads=9), "9 heads"),
+    "a message that nobody documented": (documented, Story().joins("desk").chokes("desk"), "the browser refuses"),
+    "a close code that nobody documented": (documented, Story().joins("desk").leaves("desk", code=4999), "4999"),
+    "a state of what was given up": (
+        documented,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .gives_up("desk", CAT)
+        .hears("desk", "unsubscribed", CAT)
+        .gets("desk", CAT, 1, 1),
+        "what it had given up",
+    ),
+    "a node that fell": (documented, Story().joins("desk").is_over(code=-11, asked=False), "exit code -11 without being told"),
+    "a node that did not end well": (documented, Story().joins("desk").is_over(code=1), "a node ended with exit code 1"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_breaks_a_law_is_found_and_shown(name: str) -> None:
+    law, story, said = BROKEN[name]
+
+    finding = law(story.history())
+
+    assert finding.verdict == "violated"
+    assert not finding.is_good
+    assert finding.violation is not None
+    assert said in finding.violation.message
+    assert finding.violation.record in story.records
+    assert finding.violation.context[-1] is finding.violation.record
+
+
+def test_every_law_has_something_that_breaks_it() -> None:
+    assert {law for law, _, _ in BROKEN.values()} == {*LAWS, documented}
+
+
+def test_an_event_that_was_not_taken_is_no_fair_trial() -> None:
+    story = Story().joins("desk").publishes(CAT, 1, 1)
+    refused = Published(
+        at=1.0, scheduled_at=1.0, sent_at=1.0, upload_id=CAT, action="upload_progress", terminal=False, size_bytes=1,
+        error="no server answers",
+    )  # fmt: skip
+
+    assert answered(story.history()).verdict == "held"
+    assert answered(story.add(refused).history()).verdict == "violated"
+
+
+ALLOWED: dict[str, tuple[Law, Story]] = {
+    "a gap": (order, Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 1).gets("desk", CAT, 1, 9)),
+    "the head once more for whoever asks again": (
+        order,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1)
+        .gets("desk", CAT, 1, 1)
+        .follows("desk", CAT, known=True)
+        .gets("desk", CAT, 1, 1),
+    ),
+    "a head that comes here before the answer comes there": (
+        convergence,
+        Story()
+        .publishes(CAT, 1, 1)
+        .joins("desk")
+        .joins("phone")
+        .asks("desk", CAT)
+        .gets("phone", CAT, 1, 1)
+        .is_told("desk", CAT, known=True)
+        .gets("desk", CAT, 1, 1)
+        .waits(),
+    ),
+    "an end that a regeneration overtook": (
+        the_end_arrives,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1, end=True)
+        .publishes(CAT, 2, 1)
+        .gets("desk", CAT, 2, 1)
+        .publishes(CAT, 2, 2, end=True)
+        .gets("desk", CAT, 2, 2, end=True)
+        .waits(),
+    ),
+    "nothing of a foreign upload": (
+        no_seam,
+        Story()
+        .publishes(CAT, 1, 1)
+        .publishes(DOG, 1, 1)
+        .joins("tablet")
+        .follows("tablet", CAT, known=False)
+        .follows("tablet", DOG, known=True)
+        .gets("tablet", DOG, 1, 1)
+        .waits(),
+    ),
+    "everybody's uploads where access is open": (
+        privacy,
+        Story(access="open").joins("tablet").follows("tablet", CAT).gets("tablet", CAT, 1, 1),
+    ),
+    "a sibling's upload": (privacy, Story().joins("desk").joins("phone").follows("desk", CAT).gets("phone", CAT, 1, 1)),
+    "a state that was on its way when it was given up": (
+        documented,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .gives_up("desk", CAT)
+        .gets("desk", CAT, 1, 1)
+        .hears("desk", "unsubscribed", CAT),
+    ),
+    "heads that outlive their followers": (no_residue, Story().joins("desk").is_over(heads=3)),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_the_rules_allow_breaks_no_law(name: str) -> None:
+    law, story = ALLOWED[name]
+
+    finding = law(story.history())
+
+    assert finding.verdict == "held"
+    assert [finding.name for finding in check_laws(story.history()) if finding.verdict == "violated"] == []
+
+
+def test_whoever_was_gone_for_the_grace_time_is_owed_nothing() -> None:
+    def returning(away_s: float) -> Story:
+        story = Story(grace_s=10.0).joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1)
+        return story.waits(2.0).leaves("desk").waits(away_s).joins("desk").waits(2.0)
+
+    assert no_seam(returning(5.0).history()).verdict == "violated"
+    assert no_seam(returning(11.0).history()).verdict == "held"
+
+
+def test_nothing_is_owed_to_a_user_whose_follows_may_have_made_room() -> None:
+    story = Story(uploads_per_user_max=1).joins("desk").follows("desk", CAT).follows("desk", FOX)
+
+    assert convergence(story.publishes(CAT, 1, 1).waits().history()).verdict == "vacuous"
+
+
+def test_whoever_closes_at_once_is_owed_nothing() -> None:
+    story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).leaves("desk").waits()
+
+    assert convergence(story.history()).verdict == "vacuous"
+
+
+def test_what_was_given_up_is_owed_no_more() -> None:
+    story = Story().joins("desk").joins("phone").follows("desk", CAT).gives_up("desk", CAT)
+    story.publishes(CAT, 1, 1).gets("phone", CAT, 1, 1).waits()
+
+    finding = convergence(story.history())
+
+    assert (finding.verdict, finding.samples) == ("held", 1)
+
+
+@pytest.mark.parametrize("law", [*LAWS, documented, answered])
+def test_nothing_seen_is_nothing_proved(law: Law) -> None:
+    finding = law(Story().history())
+
+    assert finding.verdict == "vacuous"
+    assert not finding.is_good
+
+
+def test_a_law_about_ends_does_not_apply_where_nothing_ends() -> None:
+    finding = the_end_arrives(Story(ends=False).history())
+
+    assert finding.verdict == "does not apply"
+    assert finding.is_good
+
+
+def test_the_first_violation_is_the_one_that_is_shown() -> None:
+    story = Story().joins("desk").joins("phone").follows("desk", CAT).follows("phone", CAT)
+    story.gets("phone", CAT, 1, 5).gets("desk", CAT, 1, 5)
+    story.gets("desk", CAT, 1, 4).gets("phone", CAT, 1, 3)
+
+    finding = order(story.history())
+
+    assert finding.violation is not None
+    assert "desk (connection 1) got (1, 4)" in finding.violation.message
+
+
+# Histories of a correct server, and the same with one fault put in.
+
+steps = st.one_of(
+    st.tuples(st.sampled_from(["join", "leave", "flush"]), st.sampled_from(sorted(USERS))),
+    st.tuples(st.just("subscribe"), st.sampled_from(sorted(USERS)), st.sampled_from([CAT, DOG, FOX])),
+    st.tuples(st.sampled_from(["publish", "end"]), st.sampled_from([CAT, DOG, FOX])),
+    st.tuples(st.just("wait"), st.sampled_from([1.5, 30.0])),
+)
+
+
+@st.composite
+def lawful(draw: st.DrawFn) -> Story:
+    """What a correct server does with up to fifty things that happen to it, until everybody has gone."""
+    grace_s = draw(st.sampled_from([0.0, 10.0, 300.0]))
+    story = Story(grace_s=grace_s)
+    server = Server(story, grace_s=grace_s)
+    server.join("desk")
+    server.join("tablet")
+    server.subscribe("desk", CAT)
+    server.subscribe("tablet", DOG)
+    for step in draw(st.lists(steps, max_size=50)):
+        match step:
+            case ("join", str() as client):
+                server.join(client)
+            case ("leave", str() as client):
+                server.leave(client)
+            case ("flush", str() as client):
+                server.flush(client)
+            case ("subscribe", str() as client, upload):
+                server.subscribe(client, upload)
+            case ("publish" | "end" as kind, str() as upload):
+                server.publish(upload, end=kind == "end")
+            case ("wait", float() as seconds):
+                server.flush_all()
+                story.waits(seconds)
+    server.join("desk")
+    server.subscribe("desk", CAT)
+    server.publish(CAT, end=draw(st.booleans()))
+    server.flush_all()
+    return story.waits(1.5).is_over()
+
+
+@given(lawful())
+def test_a_correct_server_breaks_no_law(story: Story) -> None:
+    findings = check_laws(story.history())
+
+    assert [(finding.name, finding.violation) for finding in findings if finding.violation] == []
+
+
+@given(lawful())
+def test_judging_halfway_finds_nothing_that_is_not_there(story: Story) -> None:
+    for length in range(1, len(story.records), 7):
+        findings = check_laws(History(story.records[:length]))
+
+        assert [finding.name for finding in findings if finding.violation] == []
+
+
+def states(story: Story) -> list[int]:
+    return [at for at, record in enumerate(story.records) if isinstance(record, Received) and record.is_state]
+
+
+@given(lawful(), st.data())
+def test_a_state_that_is_sent_twice_is_found(story: Story, data: st.DataObject) -> None:
+    at = data.draw(st.sampled_from(states(story)))
+
+    story.records.insert(at, story.records[at])
+
+    findings = {finding.name: finding.verdict for finding in check_laws(story.history())}
+    assert findings["order"] == "violated"
+    record = story.records[at]
+    assert isinstance(record, Received)
+    if record.terminal:
+        assert findings["the end arrives"] == "violated"
+
+
+@given(lawful())
+def test_a_newest_state_that_is_lost_is_found(story: Story) -> None:
+    last = story.records[states(story)[-1]]
+    for at in states(story):
+        record = story.records[at]
+        if (
+            isinstance(record, Received)
+            and isinstance(last, Received)
+            and record.upload_id == CAT
+            and record.connection == last.connection
+        ):
+            last = record
+    assert isinstance(last, Received)
+    story.records = [record for record in story.records if not _is_same_news(record, last)]
+
+    findings = {finding.name: finding.verdict for finding in check_laws(story.history())}
+
+    assert findings["convergence"] == "violated"
+    if last.terminal:
+        assert findings["the end arrives"] == "violated"
+
+
+def _is_same_news(record: Record, lost: Received) -> bool:
+    return (
+        isinstance(record, Received)
+        and record.is_state
+        and (record.connection, record.upload_id, record.version) == (lost.connection, lost.upload_id, lost.version)
+    )
+
+
+@given(lawful(), st.data())
+def test_a_message_that_went_to_the_wrong_person_is_found(story: Story, data: st.DataObject) -> None:
+    at = data.draw(st.sampled_from(states(story)))
+    sent = story.records[at]
+    assert isinstance(sent, Received)
+    history = story.history()
+    upload = history.upload(sent.upload_id or "")
+    strangers = [other for other in history.connections.values() if upload is not None and other.user != upload.owner]
+    assert strangers
+    number = data.draw(st.sampled_from(strangers)).number
+    leaked = Received(sent.at, number, sent.action, sent.upload_id, sent.attempt, sent.seq, sent.terminal)
+    opened = next(place for place, record in enumerate(story.records) if getattr(record, "connection", None) == number)
+
+    story.records.insert(max(at, opened + 1), leaked)
+
+    assert privacy(story.history()).verdict == "violated"
+
+
+@given(lawful())
+def test_a_node_that_falls_is_found(story: Story) -> None:
+    story.records[-1] = NodeExited(story.now, -9, asked=False)
+
+    assert documented(story.history()).verdict == "violated"

@@ -1,0 +1,112 @@
+"""Who may import whom. The rules are the house; a wrong one is changed here, with a reason in the commit."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [ROOT / "manager", ROOT / "cli"]
+
+PLAIN = {"errors", "messages", "closing", "limits", "quantities", "ambient"}
+"""Modules that everybody may import; of the clock and the dice, core takes neither."""
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": {"core", *PLAIN} - {"ambient"},
+    "brokers": {"brokers", "core", *PLAIN},
+    "connection_manager": {"brokers", "core", "socket_writer", *PLAIN},
+    "socket_writer": {"core", *PLAIN},
+    "client": {"client", *PLAIN},
+    "gateway": {"gateway", "brokers", "core", "connection_manager", "client", *PLAIN},
+    "simulation": {"simulation", "gateway", "brokers", "core", "connection_manager", "client", *PLAIN},
+    "vuemantics_ws_cli": {"vuemantics_ws_cli", "vuemantics_ws", "simulation", "gateway", "brokers", "client", *PLAIN},
+    **dict.fromkeys(PLAIN, PLAIN),
+}
+"""By the first part of a module's name below ``vuemantics_ws``; the command line is a package of its own."""
+
+STANDARD_FOR_CORE = {
+    "collections", "dataclasses", "enum", "functools", "hashlib", "itertools", "math", "operator", "re", "typing",
+}  # fmt: skip
+"""No asyncio, no time, no random, no socket, no logging: the rules are functions of what they are told."""
+
+ONLY_IN: dict[str, set[str]] = {
+    "typer": {"vuemantics_ws_cli"},
+    "rich": {"vuemantics_ws_cli"},
+    "fastapi": {"gateway"},
+    "uvicorn": {"gateway"},
+    "httpx": {"client", "simulation"},
+    "yaml": {"simulation"},
+    "jwt": {"gateway", "client"},
+}
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    for source in SOURCES:
+        for path in sorted(source.rglob("*.py")):
+            yield ".".join(path.relative_to(source).with_suffix("").parts), path
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The full names of everything that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: an import says the whole name"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _house(module: str) -> str:
+    """The part of the house that a module belongs to."""
+    package, _, rest = module.partition(".")
+    if package != "vuemantics_ws":
+        return package
+    return rest.partition(".")[0] or package
+
+
+MODULES = dict(_modules())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_part_of_the_house_may(module: str) -> None:
+    house = _house(module)
+    if house in ("vuemantics_ws", "__init__"):
+        return  # the public names come from everywhere
+    for name in _imports(MODULES[module]):
+        if name.partition(".")[0] in ("vuemantics_ws", "vuemantics_ws_cli"):
+            assert _house(name) in MAY_IMPORT[house], f"{module} may not import {name}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _house(module) == "core"])
+def test_core_is_pure(module: str) -> None:
+    for name in _imports(MODULES[module]):
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names:
+            assert top in STANDARD_FOR_CORE, f"{module} may not import {name}"
+        else:
+            assert top in ("vuemantics_ws", "msgspec"), f"{module} may not import {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_is_imported_only_where_it_belongs(module: str) -> None:
+    for name in _imports(MODULES[module]):
+        allowed = ONLY_IN.get(name.partition(".")[0])
+        assert allowed is None or _house(module) in allowed, f"{module} may not import {name}"
+
+
+def test_every_part_of_the_house_has_a_rule() -> None:
+    houses = {_house(module) for module in MODULES} - {"vuemantics_ws", "__init__"}
+
+    assert houses <= set(MAY_IMPORT)
+
+
+def test_the_top_of_the_repository_holds_what_it_should() -> None:
+    allowed = {
+        "pyproject.toml", "README.md", "cli", "manager", "tests", "scenarios", "docs", "LICENSE", "CHANGELOG.md", "uv.lock",
+        "dist", "build",
+    }  # fmt: skip
+
+    assert {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} <= allowed
