@@ -9,14 +9,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.util import find_spec
-from types import ModuleType
 from typing import Annotated
 
 import typer
 
 from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws_cli.commands import listen, publish, serve, simulate, token
 from vuemantics_ws_cli.console import ReaderGone, complain, forget_stdout
 from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from vuemantics_ws_cli.options import examples, help_of
@@ -38,6 +36,7 @@ def _show_version(wanted: bool) -> None:
 def _epilog() -> str:
     codes = "\n".join(f"  [cyan]{code:>3d}[/cyan]  {meaning}" for code, meaning in MEANINGS.items())
     started = examples(
+        "vuemantics-ws simulate quickstart",
         "vuemantics-ws serve",
         "vuemantics-ws listen holiday --user alice",
         "vuemantics-ws publish holiday 50",
@@ -64,14 +63,9 @@ def _options(
     pass
 
 
-def _register(name: str, module: ModuleType) -> None:
-    command = getattr(module, name)
-    app.command(name, help=help_of(command), epilog=getattr(module, "EPILOG", None))(command)
-
-
-for _name in ("serve", "publish", "listen", "token", "simulate"):
-    if find_spec(f"vuemantics_ws_cli.commands.{_name}") is not None:
-        _register(_name, import_module(f"vuemantics_ws_cli.commands.{_name}"))
+for _name, _module in {"serve": serve, "publish": publish, "listen": listen, "token": token, "simulate": simulate}.items():
+    _command = getattr(_module, _name)
+    app.command(_name, help=help_of(_command), epilog=_module.EPILOG)(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

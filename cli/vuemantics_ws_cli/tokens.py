@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.client.control import Control
+from vuemantics_ws.client.locations import check_url
 from vuemantics_ws.client.tokens import IssuedToken, mint_token
 from vuemantics_ws.errors import BadSetting
 
@@ -46,5 +47,6 @@ async def issue(user: str, *, secret: str | None, control: str, ttl_s: float) ->
         raise BadSetting("--secret: expected a secret that is not empty", setting="--secret")
     if secret is not None:
         return mint_token(user, secret=secret, ttl_s=ttl_s, now=SystemClock().wall())
+    check_url(control, setting="--control", schemes=("http", "https"))
     async with Control(control) as server:
         return await server.token(user, ttl_s=ttl_s)

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, cast
 
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
@@ -26,12 +26,13 @@ from tests.gateway.nodes import event
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.gateway.run import _loop_factory
-from vuemantics_ws.gateway.server import Gateway
+from vuemantics_ws.gateway.server import Gateway, listen
 from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.messages import Frame
 
 UPLOAD_ID = "00000001-0000-4000-8000-000000000000"
 EVENTS_PER_S = 20
-SYSTEMS = ("vuemantics-ws", "websockets broadcast()", "websockets, send() to each in turn")
+SYSTEMS = ("vuemantics-ws", "ready bytes to bare transports", "websockets broadcast()", "websockets, send() to each in turn")
 
 
 class Serving:
@@ -61,6 +62,37 @@ class Ours(Serving):
 
     async def send(self, data: bytes) -> None:
         await self.gateway.manager.publish(data)
+
+
+class Bare(Serving):
+    """The floor: an asyncio.Protocol that understands nothing, and bytes that are ready."""
+
+    async def start(self) -> int:
+        self._transports: list[asyncio.Transport] = []
+        transports = self._transports
+
+        class Accepting(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = cast(asyncio.Transport, transport)
+                self.answers = [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Frame.of({"action": "subscribed"}).data]
+
+            def data_received(self, data: bytes) -> None:
+                if self.answers:
+                    self.transport.write(self.answers.pop(0))
+                    if not self.answers:
+                        transports.append(self.transport)
+
+        listener = listen("127.0.0.1", 0, "--port")
+        await asyncio.get_running_loop().create_server(Accepting, sock=listener)
+        return listener.getsockname()[1]  # type: ignore[no-any-return]
+
+    def connected(self) -> int:
+        return len(self._transports)
+
+    async def send(self, data: bytes) -> None:
+        frame = Frame(data).data
+        for transport in self._transports:
+            transport.write(frame)
 
 
 class Library(Serving):
@@ -94,7 +126,13 @@ class Library(Serving):
 
 
 async def _serve(system: str, browsers: int, events: int) -> None:
-    serving: Serving = Ours() if system == SYSTEMS[0] else Library(broadcast=system == SYSTEMS[1])
+    serving: Serving
+    if system == SYSTEMS[0]:
+        serving = Ours()
+    elif system == SYSTEMS[1]:
+        serving = Bare()
+    else:
+        serving = Library(broadcast=system == SYSTEMS[2])
     print(await serving.start(), flush=True)
     while serving.connected() < browsers:
         await asyncio.sleep(0.05)

@@ -137,10 +137,15 @@ class TestOwners:
             publish(ready, upload_id, "50", "--owner", "alice")
 
             mine = heard(ready, upload_id)
+            unowned = publish(ready, upload_id.replace("4000", "4001"), "50")
+            inherited = publish(ready, upload_id, "60")
             others = run("listen", upload_id, "--user", "bob", "--timeout", "200ms", *ready.at_url)
 
         assert len(mine) == 1
         assert (others.code, others.out) == (6, "")
+        assert unowned.code == 0
+        assert unowned.err.startswith("warning: nobody owns this upload, so the server shows it to nobody\nhint: --owner")
+        assert inherited.err == ""
 
 
 class TestRuns:
@@ -205,7 +210,7 @@ class TestUsage:
             (["x", "--run", "image", "--message", "m"], "expected --run without --message"),
             (["x", "--run", "image", "--speed", "fast"], "--speed: expected a speed such as 20x, got 'fast'"),
             (["a b", "50"], "UPLOAD_ID: expected 1 to 128 letters, digits, dots, underscores and hyphens, got 'a b'"),
-            (["x", "50", "--control", "ws://127.0.0.1:1"], "control: expected a URL that begins with http:// or https://"),
+            (["x", "50", "--control", "ws://127.0.0.1:1"], "--control: expected a URL that begins with http:// or https://"),
         ],
     )
     def test_what_cannot_be_said_exits_2(self, arguments: list[str], error: str) -> None:

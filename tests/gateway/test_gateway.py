@@ -339,7 +339,8 @@ def test_what_happens_is_told_to_whoever_listens() -> None:
 def test_no_write_waits_for_a_delayed_acknowledgement() -> None:
     async def scenario() -> list[int]:
         async with gateway() as node, browser(node, "alice"):
-            sockets = [connection.transport.get_extra_info("socket") for connection in node.connections]
+            transports = [connection.transport for connection in node.connections if connection.transport is not None]
+            sockets = [transport.get_extra_info("socket") for transport in transports]
             return [peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for peer in sockets]
 
     assert asyncio.run(scenario()) == [1]

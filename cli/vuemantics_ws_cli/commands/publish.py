@@ -8,7 +8,7 @@ from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
 
 if TYPE_CHECKING:
-    from vuemantics_ws.client.control import Receipt
+    from vuemantics_ws.client.control import Control, Receipt
     from vuemantics_ws.simulation.pipeline import PipelineName
     from vuemantics_ws_cli.events import Cue, Said
 
@@ -110,6 +110,7 @@ def publish(
     import asyncio
 
     from vuemantics_ws.ambient import SystemClock, new_upload_id, timestamp
+    from vuemantics_ws.client.locations import check_url
     from vuemantics_ws.quantities import parse_factor
     from vuemantics_ws_cli.console import emit
     from vuemantics_ws_cli.events import Said, cue_of
@@ -121,6 +122,7 @@ def publish(
     made = upload_id == "new"
     upload_id = new_upload_id() if made else upload_id
     check_upload_id(upload_id)
+    check_url(control, setting="--control", schemes=("http", "https"))
     cues = _cues_of_a_run(upload_id, run, progress, said, version) if run is not None else []
     cues = cues or [cue_of(upload_id, _required(progress), said, timestamp(SystemClock()), version=version)]
     if not made:
@@ -230,4 +232,21 @@ async def _publish(cues: list["Cue"], speed: float, control: str, owner: str | N
                 if rejected:
                     complain(*rejection(receipt))
                     return ExitCode.REJECTED
+                if owner is None and cue is cues[0]:
+                    await _warn_unless_owned(server, receipt.upload_id)
     return ExitCode.OK
+
+
+async def _warn_unless_owned(server: "Control", upload_id: str) -> None:
+    """Say so where a server gives uploads to their owners, and nobody owns this one."""
+    from vuemantics_ws.errors import VuemanticsError
+    from vuemantics_ws_cli.console import complain
+
+    try:
+        if not (await server.statistics())["counters"]["unowned_events"]:  # counted under --access owner alone
+            return
+        head = await server.head(upload_id)
+    except (VuemanticsError, LookupError, TypeError):
+        return  # the event was taken, which is what was asked for
+    if head is not None and head.get("owner") is None:
+        complain("nobody owns this upload, so the server shows it to nobody", "--owner alice names its owner", kind="warning")

@@ -68,8 +68,8 @@ class ConflatingOutbox(Generic[F]):
 
     def take(self, bytes_max: int) -> list[F]:
         """Remove and return what goes out next: at least one frame if any is pending, and with others at most ``bytes_max``."""
-        if not self._first and len(self._states) == 1:  # nearly always
-            return [self._states.popitem()[1]]
+        if not self._first and len(self._states) < 2:  # nearly always
+            return [self._states.popitem()[1]] if self._states else []
         taken: list[F] = []
         size = 0
         first = self._first

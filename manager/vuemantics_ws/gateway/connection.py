@@ -260,7 +260,8 @@ class Connection(asyncio.Protocol):
 
     def put_state(self, upload_id: str, frame: Frame) -> None:
         self._outbox.put_state(upload_id, frame.data)
-        self._touch()
+        if not self._touched:
+            self._touch()
 
     def put_direct(self, frame: Frame) -> None:
         limits = self._port.limits
@@ -294,14 +295,14 @@ class Connection(asyncio.Protocol):
         """Hand to the transport what it takes: all that is pending, or until its buffer is full."""
         self._touched = False
         outbox = self._outbox
-        bytes_max = self._port.limits.write_bytes_max
-        while outbox and self._stall is None and self._phase is Phase.OPEN:
-            frames = outbox.take(bytes_max)
-            self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if self._phase is Phase.OPEN:
+            bytes_max = self._port.limits.write_bytes_max
+            while self._stall is None and (frames := outbox.take(bytes_max)):
+                self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
         if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max and self.transport is not None:
             self._reading = True
             self.transport.resume_reading()
-        if self._on_flushed is not None and not outbox and self._stall is None:
+        if self._on_flushed is not None and self._stall is None and not outbox:
             flushed, self._on_flushed = self._on_flushed, None
             flushed()
 

@@ -135,7 +135,11 @@ def _add_uploads(application: FastAPI, node: ControlledNode) -> None:
         tags=["uploads"],
         summary="The newest state of an upload",
         response_model=UploadState,
-        responses={404: _may_say("Nothing is known of it."), 422: _may_say("This is no upload id.")},
+        responses={
+            404: _may_say("Nothing is known of it."),
+            422: _may_say("This is no upload id."),
+            503: _may_say("The broker cannot be reached."),
+        },
     )
     async def upload(upload_id: UploadId) -> Response:
         head = await node.head(upload_id)
@@ -172,7 +176,10 @@ def _add_tokens(application: FastAPI, node: ControlledNode) -> None:
         summary="Get a token for any user",
         response_model=IssuedToken,
         responses={
+            400: _may_say("The body cannot be read."),
             403: _may_say("The node is not in development mode, or a page of another origin asked."),
+            413: _may_say("The body is too big."),
+            415: _may_say("It came as a form sends things."),
             422: _may_say("Nobody may be called that, or the time is out of range."),
         },
     )

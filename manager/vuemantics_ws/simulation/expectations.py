@@ -39,7 +39,8 @@ def _check(expectation: Expectation, plan: Plan, history: History) -> Finding:
 def _about_terminal(expected: TerminalExpected) -> str:
     within = f" within {format_duration(expected.within)}" if expected.within is not None else ""
     after = f" after {expected.after}" if expected.after else ""
-    return f"{_names(expected.clients, 'all clients')} learn that {_names(expected.uploads, 'all uploads')} {expected.outcome or 'ended'}{within}{after}"
+    clients, uploads = _names(expected.clients, "all clients"), _names(expected.uploads, "all uploads")
+    return f"{clients} learn that {uploads} {expected.outcome or 'ended'}{within}{after}"
 
 
 def _terminal(expected: TerminalExpected, plan: Plan, history: History) -> Iterator[Seen]:

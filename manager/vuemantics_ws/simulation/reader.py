@@ -191,7 +191,7 @@ def _check_names(source: Source) -> list[Problem]:
     problems: list[Problem] = []
 
     def look_up(kind: str, path: KeyPath, value: Any) -> None:
-        for where, name in _names_in(path, value):
+        for where, name in _names_in(path, value) if names[kind] else ():  # where nothing can be named, that is the error
             if name not in names[kind]:
                 message = f"there is no {kind} {name[:40]!r}{_nearest(name, names[kind])}"
                 problems.append(Problem(source.line_of(where), where, message))

@@ -1,0 +1,207 @@
+"""The laws of delivery (SEMANTICS.md section 2) over random lives of users, tabs and uploads, judge and outbox included."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.core.house import House, Tab
+from tests.events import completed, failed, progress
+from vuemantics_ws.core.access import Access, anyone, owner_only
+from vuemantics_ws.core.upload import Verdict, Version
+from vuemantics_ws.errors import LimitReached
+from vuemantics_ws.limits import Limits
+
+USERS = ("alice", "bob")
+UPLOADS = ("u", "v", "w", "x")
+FOLLOWS_MAX = 2
+TABS_MAX = 3
+
+_users = st.sampled_from(USERS)
+_uploads = st.sampled_from(UPLOADS)
+_kinds = st.sampled_from(("queued", "progress", "completed", "failed"))
+_steps = st.sampled_from(("next", "gap", "attempt", "equal", "lower"))
+
+
+def say(kind: str, upload_id: str, number: int, version: Version | None) -> bytes:
+    if kind == "completed":
+        return completed(upload_id=upload_id, number=number, version=version)
+    if kind == "failed":
+        return failed(upload_id=upload_id, number=number, version=version)
+    return progress("queued" if kind == "queued" else "indexing", upload_id=upload_id, number=number, version=version)
+
+
+class Life(RuleBasedStateMachine):
+    """What may happen in a process, in any order. The checks on arrival are the tabs' own."""
+
+    access: Access = staticmethod(owner_only)
+
+    @initialize(at_once=st.booleans(), settles=st.booleans())
+    def begin(self, at_once: bool, settles: bool) -> None:
+        limits = Limits(uploads_per_user_max=FOLLOWS_MAX, connections_per_user_max=TABS_MAX)
+        self.house = House(access=self.access, limits=limits)
+        self.house.heads.at_once = at_once
+        self.settles = settles
+        self.now = 0.0
+        self.number = 0
+        self.said: list[bytes] = []
+
+    # Publishing.
+
+    @rule(kind=_kinds, upload_id=_uploads, owner=st.sampled_from(("alice", "alice", "bob", None)))
+    def publish_plain(self, kind: str, upload_id: str, owner: str | None) -> None:
+        self.publish(kind, upload_id, None, owner)
+
+    @rule(kind=_kinds, upload_id=_uploads, step=_steps, owner=st.sampled_from(("alice", None)))
+    def publish_versioned(self, kind: str, upload_id: str, step: str, owner: str | None) -> None:
+        head = self.house.heads.known_head(upload_id)
+        attempt, seq = head.version if head is not None else (1, 1)
+        version = {
+            "next": (attempt, seq + 1),
+            "gap": (attempt, seq + 5),
+            "attempt": (attempt + 1, 1),
+            "equal": (attempt, seq),
+            "lower": (max(1, attempt - 1), max(1, seq - 1)),
+        }[step]
+        self.publish(kind, upload_id, Version(*version), owner)
+
+    @rule(index=st.integers(0, 5))
+    @precondition(lambda self: self.said)
+    def publish_again(self, index: int) -> None:
+        published = self.said[-1 - index % len(self.said)]
+        assert self.house.publish(published, now=self.now) in (Verdict.DUPLICATE, Verdict.STALE, Verdict.AFTER_TERMINAL)
+
+    @rule(seconds=st.sampled_from((1.0, 5.0, 10.0, 61.0)))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    # Following.
+
+    @rule(user_id=_users, upload_id=_uploads, index=st.integers(0, TABS_MAX))
+    def follow(self, user_id: str, upload_id: str, index: int) -> None:
+        tab = self.tab_of(user_id, index)
+        before = self.house.follows(user_id)
+        evictable = [other for other in before if self.may_make_room(user_id, other)]
+        full = upload_id not in before and len(before) == FOLLOWS_MAX
+        if full and not evictable:
+            with pytest.raises(LimitReached) as caught:
+                self.house.follow(user_id, upload_id, tab)
+            assert caught.value.limit == "uploads_per_user_max"
+            assert self.house.follows(user_id) == before
+            return
+        for other in evictable[:1] if full else []:
+            for mine in self.tabs_of(user_id):
+                self.house.check_convergence(mine, other)
+        answers = self.house.follow(user_id, upload_id, tab)
+        gone = set(before) - set(self.house.follows(user_id))
+        assert gone == set(evictable[:1] if full else [])
+        head = self.house.heads.known_head(upload_id)
+        for known in answers:
+            assert known is (head is not None and self.house.access(user_id, head.owner))
+
+    @rule(user_id=_users, upload_id=_uploads, index=st.integers(0, TABS_MAX))
+    def give_up(self, user_id: str, upload_id: str, index: int) -> None:
+        tab = self.tab_of(user_id, index)
+        self.house.give_up(user_id, upload_id, tab)
+        given_up_by = self.tabs_of(user_id) if tab is None else [tab]
+        assert not any(other.holds(upload_id) for other in given_up_by)
+
+    @rule(upload_id=_uploads)
+    @precondition(lambda self: self.house.heads.owed)
+    def read_head(self, upload_id: str) -> None:
+        if upload_id in self.house.heads.owed:
+            self.house.heads.read(upload_id)
+
+    @rule(upload_id=_uploads)
+    @precondition(lambda self: self.house.heads.owed)
+    def answer_head(self, upload_id: str) -> None:
+        if upload_id in self.house.heads.owed:
+            self.house.heads.answer(upload_id)
+            self.house.flush()
+
+    # Coming and going.
+
+    @rule(user_id=_users, fast=st.booleans())
+    def join(self, user_id: str, fast: bool) -> None:
+        if len(self.tabs_of(user_id)) < TABS_MAX:
+            self.house.join(user_id, fast=fast)
+            return
+        with pytest.raises(LimitReached) as caught:
+            self.house.join(user_id)
+        assert caught.value.limit == "connections_per_user_max"
+
+    @rule(user_id=_users, index=st.integers(0, TABS_MAX - 1))
+    def leave(self, user_id: str, index: int) -> None:
+        tab = self.tab_of(user_id, index)
+        if tab is not None:
+            self.house.leave(tab)
+
+    @rule(user_id=_users)
+    def forget(self, user_id: str) -> None:
+        self.house.delivery.registry.forget(user_id)
+
+    @rule(user_id=_users, index=st.integers(0, TABS_MAX - 1), bytes_max=st.sampled_from((1, 300, 1_000)))
+    def read(self, user_id: str, index: int, bytes_max: int) -> None:
+        tab = self.tab_of(user_id, index)
+        if tab is not None:
+            tab.read(bytes_max)
+
+    @rule()
+    def settle(self) -> None:
+        self.house.settle()
+
+    # What holds at any moment.
+
+    @invariant()
+    def a_tab_holds_at_most_one_frame_of_each_upload_that_it_receives(self) -> None:
+        for tab in self.house.tabs:
+            user = self.house.delivery.registry.users[tab.user_id]
+            pending = {upload_id for upload_id in UPLOADS if tab.holds(upload_id)}
+            assert pending <= {upload_id for upload_id in user.follows if user.holds(tab, upload_id)}
+
+    @invariant()
+    def what_is_watched_is_what_somebody_follows(self) -> None:
+        assert self.house.heads.watched == {upload_id for user_id in USERS for upload_id in self.house.follows(user_id)}
+
+    @invariant()
+    def every_frame_that_was_handed_over_is_counted(self) -> None:
+        assert self.house.counters.deliveries == self.house.puts
+
+    def teardown(self) -> None:
+        if self.settles:
+            self.house.settle()
+        self.house.close()
+
+    # Small words.
+
+    def publish(self, kind: str, upload_id: str, version: Version | None, owner: str | None) -> None:
+        self.number += 1
+        published = say(kind, upload_id, self.number, version)
+        self.said.append(published)
+        self.house.publish(published, owner, now=self.now)
+
+    def tabs_of(self, user_id: str) -> list[Tab]:
+        return [tab for tab in self.house.tabs if tab.user_id == user_id]
+
+    def tab_of(self, user_id: str, index: int) -> Tab | None:
+        """One of the user's tabs; None where there are fewer, which stands for the user as a whole."""
+        tabs = self.tabs_of(user_id)
+        return tabs[index] if index < len(tabs) else None
+
+    def may_make_room(self, user_id: str, upload_id: str) -> bool:
+        head = self.house.heads.known_head(upload_id)
+        if head is None or not head.terminal or not self.house.access(user_id, head.owner):
+            return False
+        return upload_id not in self.house.heads.owed and not any(tab.holds(upload_id) for tab in self.tabs_of(user_id))
+
+
+class LifeInTheOpen(Life):
+    """The same where everybody may follow everything."""
+
+    access = staticmethod(anyone)
+
+
+TestOwner = Life.TestCase
+TestOwner.settings = settings(max_examples=60, stateful_step_count=50)
+TestOpen = LifeInTheOpen.TestCase
+TestOpen.settings = settings(max_examples=60, stateful_step_count=50)

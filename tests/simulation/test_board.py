@@ -1,0 +1,80 @@
+"""The board shows what has happened, and nothing else."""
+
+import pytest
+
+from tests.simulation.histories import CAT, DOG, Story
+from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.board import Board
+from vuemantics_ws.simulation.log import Received, Unreachable
+
+
+def board(story: Story) -> Board:
+    made = Board()
+    for record in story.records:
+        made.take(record)
+    return made
+
+
+def test_everybody_waits_at_first() -> None:
+    made = board(Story())
+
+    assert Board().phase == "starting"
+    assert made.phase == "running"
+    assert {upload.state for upload in made.uploads.values()} == {"waiting"}
+    assert {client.state for client in made.clients.values()} == {"waiting"}
+    assert (made.ended, made.open, made.states) == (0, 0, 0)
+
+
+def test_an_upload_shows_what_was_accepted_last() -> None:
+    made = board(Story().publishes(CAT, 1, 2).publishes(CAT, 1, 1).publishes(DOG, 1, 1).publishes(DOG, 1, 2, end=True))
+
+    assert (made.uploads[CAT].state, made.uploads[CAT].version) == ("running", Version(1, 2))
+    assert (made.uploads[DOG].state, made.uploads[DOG].percent) == ("completed", 100)
+    assert made.ended == 1
+
+
+def test_what_was_refused_changes_nothing() -> None:
+    made = board(Story().publishes(CAT, 1, 2).publishes(CAT, 1, 3, verdict="stale"))
+
+    assert made.uploads[CAT].version == Version(1, 2)
+
+
+def test_followers_are_current_or_behind() -> None:
+    story = Story().joins("desk").joins("phone").publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).gets("phone", CAT, 1, 1)
+
+    behind = board(story.publishes(CAT, 1, 2).gets("desk", CAT, 1, 2)).uploads[CAT]
+    gone = board(story.leaves("phone")).uploads[CAT]
+
+    assert (behind.up_to_date, len(behind.shown)) == (1, 2)
+    assert (gone.up_to_date, len(gone.shown)) == (1, 1)
+
+
+def test_a_client_comes_and_goes_and_comes_back() -> None:
+    story = Story().joins("desk")
+    assert board(story).clients["desk"].state == "open"
+
+    story.leaves("desk", code=1012)
+    assert board(story).clients["desk"].state == "away"
+
+    story.add(Unreachable(story.step(), "desk", "nothing listens there")).joins("desk").leaves("desk")
+    client = board(story).clients["desk"]
+    assert (client.state, client.connections) == ("left", 2)
+
+
+def test_a_client_shows_what_it_got() -> None:
+    story = Story().joins("desk")
+    story.add(Received(story.step(), 1, "upload_progress", CAT, attempt=1, seq=1, percent=40))
+    assert board(story).clients["desk"].shows == {"cat": 40}
+
+    story.gets("desk", CAT, 1, 2, end=True).hears("desk", "upload_failed", DOG)
+    made = board(story)
+    assert made.clients["desk"].shows == {"cat": "completed", "dog": "failed"}
+    assert (made.clients["desk"].received, made.states) == (3, 3)
+
+
+@pytest.mark.parametrize(("length", "phase"), [(-3, "emptying"), (None, "over")])
+def test_the_end_has_its_phases(length: int | None, phase: str) -> None:
+    story = Story().is_over()
+    story.records = story.records[:length]
+
+    assert board(story).phase == phase
