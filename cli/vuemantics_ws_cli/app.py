@@ -121,7 +121,7 @@ def _own_up(error: Exception) -> ExitCode:
 
         traceback.print_exception(error)
     complain(
-        f"a fault of ours: {type(error).__name__}: {str(error)[:200]}",
+        f"a fault of ours: {type(error).__name__}",  # its words may quote a secret or a payload
         f"VUEMANTICS_WS_DEBUG=1 shows where: report that, with {PROGRAM} --version, on the project's issue tracker",
     )
     return ExitCode.FAULT

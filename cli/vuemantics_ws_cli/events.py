@@ -7,8 +7,6 @@ from difflib import get_close_matches
 from functools import partial
 from typing import NamedTuple
 
-from msgspec import UNSET
-
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.messages import ProgressPayload, Stage, Status, UploadProgress, encode
 from vuemantics_ws.simulation.pipeline import (
@@ -109,7 +107,6 @@ def _progress_event(
     upload_id: str, percent: int, step: Progress, said: Said, when: datetime, version: tuple[int, int] | None
 ) -> bytes:
     audited = percent >= PERCENTS[Stage.EMBEDDING_GENERATION]
-    attempt, seq = version or (UNSET, UNSET)
     payload = ProgressPayload(
         upload_id=upload_id,
         status=step.status,
@@ -119,7 +116,10 @@ def _progress_event(
         error_message=said.error,
         description_audit_score=said.audit_score if said.audit_score is not None else AUDIT_SCORE if audited else None,
     )
-    return encode(UploadProgress(payload=payload, timestamp=when, attempt=attempt, seq=seq))
+    message = UploadProgress(payload=payload, timestamp=when)
+    if version is not None:
+        message.attempt, message.seq = version
+    return encode(message)
 
 
 def _stage_named(name: str) -> Progress:

@@ -2,16 +2,11 @@
 
 import asyncio
 
-from tests.connection_manager.loops import LoopClock, run, turns
+from tests.connection_manager.loops import run, turns
 from tests.connection_manager.messages import completed, note, progress, said
+from tests.connection_manager.setup import managed
 from tests.connection_manager.sockets import TextSocket, sizes
-from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.connection_manager import ConnectionManager
-
-
-def managed() -> ConnectionManager:
-    clock = LoopClock()
-    return ConnectionManager(broker=MemoryBroker(clock=clock), clock=clock)
 
 
 def test_sends_are_not_awaited_one_after_another() -> None:

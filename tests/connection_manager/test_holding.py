@@ -6,21 +6,11 @@ import pytest
 
 from tests.connection_manager.loops import LoopClock, run, turns
 from tests.connection_manager.messages import completed, note, progress, said
-from tests.connection_manager.sockets import TextSocket, sizes
+from tests.connection_manager.setup import connected, managed
+from tests.connection_manager.sockets import sizes
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.limits import Limits
-
-
-def managed(limits: Limits | None = None) -> ConnectionManager:
-    clock = LoopClock()
-    return ConnectionManager(broker=MemoryBroker(clock=clock, limits=limits), clock=clock, limits=limits)
-
-
-async def connected(manager: ConnectionManager, user_id: str = "alice") -> TextSocket:
-    socket = TextSocket()
-    await manager.connect(user_id, socket)
-    return socket
 
 
 def test_a_user_who_comes_back_in_the_grace_time_finds_everything_restored() -> None:
@@ -239,10 +229,10 @@ def test_when_all_have_left_every_table_is_empty() -> None:
         async with ConnectionManager(broker=broker, clock=clock) as manager:
             for number in range(50):
                 socket = await connected(manager, f"user {number % 7}")
-                await manager.subscribe_upload(f"user {number % 7}", f"upload {number % 11}", connection=socket)
-                await manager.publish(progress(f"upload {number % 11}", number), owner=f"user {number % 7}")
+                await manager.subscribe_upload(f"user {number % 7}", f"upload-{number % 11}", connection=socket)
+                await manager.publish(progress(f"upload-{number % 11}", number), owner=f"user {number % 7}")
                 if number % 3 == 0:
-                    await manager.unsubscribe_upload(f"user {number % 7}", f"upload {number % 11}", connection=socket)
+                    await manager.unsubscribe_upload(f"user {number % 7}", f"upload-{number % 11}", connection=socket)
             for user_id, sockets in dict(manager.user_connections).items():
                 for socket in sockets:
                     await manager.disconnect(user_id, socket)

@@ -35,9 +35,7 @@ def test_a_socket_is_used_by_what_it_has(kind: type[Peer]) -> None:
 @pytest.mark.parametrize(
     "error", [RuntimeError("closed already"), OSError("gone"), TimeoutError(), asyncio.CancelledError()], ids=repr
 )
-def test_a_connection_whose_send_raises_is_dropped_and_the_others_never_notice(
-    kind: type[Peer], error: BaseException
-) -> None:
+def test_a_connection_whose_send_raises_is_dropped_and_the_others_never_notice(kind: type[Peer], error: BaseException) -> None:
     async def main() -> None:
         manager = ConnectionManager()
         broken, whole, last = kind(), kind(), kind()

@@ -344,3 +344,26 @@ def test_no_write_waits_for_a_delayed_acknowledgement() -> None:
             return [peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for peer in sockets]
 
     assert asyncio.run(scenario()) == [1]
+
+
+def test_a_fault_of_ours_costs_one_connection_and_quotes_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("canary")
+
+    async def scenario() -> tuple[int | None, dict[str, Any], dict[str, Any]]:
+        async with gateway() as node, browser(node, "alice") as unlucky, browser(node, "bob") as other:
+            with monkeypatch.context() as patched:
+                patched.setattr(node.manager, "follow", fail)
+                await unlucky.send(action="subscribe_upload", upload_id="u1")
+                code = await unlucky.close_code()
+            return code, await other.subscribe("u1"), node.statistics()["tables"]
+
+    code, answer, tables = asyncio.run(scenario())
+
+    assert code == 1011
+    assert answer["action"] == "subscribed"
+    assert tables["connections"] == 1
+    assert len(caplog.records) == 1
+    assert "canary" not in caplog.text

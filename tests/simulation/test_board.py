@@ -72,7 +72,7 @@ def test_a_client_shows_what_it_got() -> None:
     assert (made.clients["desk"].received, made.states) == (3, 3)
 
 
-@pytest.mark.parametrize(("length", "phase"), [(-3, "emptying"), (None, "over")])
+@pytest.mark.parametrize(("length", "phase"), [(-1, "emptying"), (None, "over")])
 def test_the_end_has_its_phases(length: int | None, phase: str) -> None:
     story = Story().is_over()
     story.records = story.records[:length]

@@ -26,7 +26,7 @@ def test_every_line_is_one_object_that_names_its_kind() -> None:
     lines = [json.loads(line) for line in to_ndjson(every_kind()).splitlines()]
 
     assert lines[0]["kind"] == "began"
-    assert {"kind": "unreachable", "at": 9.0, "client": "desk", "reason": "HTTP 503"} == lines[-1]
+    assert lines[-1] == {"kind": "unreachable", "at": 9.0, "client": "desk", "reason": "HTTP 503"}
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"{", b'{"kind": "nothing"}', b'{"kind": "opened", "at": "x"}', b"\xff"])

@@ -77,7 +77,8 @@ def one_upload(more: str) -> Plan:
     return plan(f"""\
         users: {{alice: {{}}}}
         uploads:
-          - {{id: up, owner: alice, start: 1s, pipeline: [{{stage: queued, for: 1s}}, {{stage: indexing, for: 2s, steps: 2}}]{more}}}
+          - {{id: up, owner: alice, start: 1s, pipeline: [{{stage: queued, for: 1s}},
+             {{stage: indexing, for: 2s, steps: 2}}]{more}}}
         clients:
           - {{id: tab, user: alice}}
         """)

@@ -138,3 +138,11 @@ def classify(data: bytes | bytearray) -> tuple[Input, str]:
     except BadMessage as error:
         return Input.BAD_MESSAGE, error.message
     return _INPUTS[type(message)], getattr(message, "upload_id", "")
+
+
+ERROR_CODES: dict[str, tuple[str, str]] = {
+    "bad_message": ("the message cannot be read", "send what the text of the error says"),
+    "upload_limit": ("the user follows as many unfinished uploads as a user may", "unsubscribe from some"),
+    "not_supported": ("the message is known, but not built yet", "connect again with a new token instead"),
+}
+"""What an ``error`` message may say, with its cause and its cure. The connection stays open."""

@@ -88,7 +88,7 @@ class Problem(_Answer):
 class PublishOptions(_Question):
     owner: UserId | None = Field(
         None,
-        description="Whose upload it is. Where none is named, the owner stays as it was; where another is, the former gets no more.",
+        description="Whose upload it is. None leaves the owner as it was; another takes it away from the former one.",
         examples=["alice"],
     )
 

@@ -8,7 +8,9 @@ frames in one write. When the transport says that its buffer is full, states are
 """
 
 import asyncio
+import logging
 import struct
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
@@ -30,6 +32,8 @@ from vuemantics_ws.gateway.quiet import QUIET
 from vuemantics_ws.gateway.timers import NEVER, Timers
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.messages import Frame
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 4_096
 """Bytes are parsed in pieces, so that a flood is noticed before all of it has been answered."""
@@ -152,6 +156,10 @@ class Connection(asyncio.Protocol):
                     self._read(data[start : start + CHUNK_BYTES], now)
         except Violation as violation:
             self.close(violation.code, violation.reason)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must cost this connection only
+            where = "".join(traceback.format_tb(error.__traceback__))  # and not the message, which may quote what came
+            logger.error("connection %d: a fault of ours: %s\n%s", self.number, type(error).__name__, where)
+            self.close(CloseCode.INTERNAL_ERROR, "a fault of ours")
 
     def eof_received(self) -> bool:
         return False  # the transport closes itself

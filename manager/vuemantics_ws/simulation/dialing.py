@@ -24,7 +24,7 @@ def tcp(uri: WebSocketURI, *, receive_buffer_bytes: int | None = None) -> Dial:
         if receive_buffer_bytes is None:
             return await loop.create_connection(make, uri.host, uri.port)
         address = (await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM))[0]
-        connected = socket.socket(address[0], socket.SOCK_STREAM)
+        connected = socket.socket(address[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             connected.setblocking(False)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
