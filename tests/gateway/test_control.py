@@ -13,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from tests.events import UPLOAD_ID, completed, failed, progress
 from tests.gateway.nodes import browser, gateway
@@ -35,6 +35,7 @@ from vuemantics_ws.gateway.answers import (
 from vuemantics_ws.gateway.auth import Authenticator
 from vuemantics_ws.gateway.control import create_control_application
 from vuemantics_ws.gateway.journal import Journal
+from vuemantics_ws.gateway.line_stream import LineStream
 from vuemantics_ws.limits import Limits
 
 SECRET = "a secret of thirty-two bytes, or more"
@@ -362,6 +363,21 @@ def test_what_is_no_request_for_a_token_is_refused(body: bytes) -> None:
     assert complaint(response, 400 if response.status_code == 400 else 422)["code"] == "bad_request"
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "expected JSON"),
+        (b"[]", "expected a JSON object, sent as application/json"),
+        (b"{}", "user_id: field required"),
+        (b'{"user_id":"a\\n"}', "user_id: expected no control characters"),
+        (b'{"user_id":"a","ttl_s":0}', "ttl_s: input should be greater than 0"),
+        (b'{"user_id":"a","ttl":5}', "expected nothing but user_id and ttl_s"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong_and_where(body: bytes, message: str) -> None:
+    assert complaint(ask("POST", "/tokens", content=body, headers=JSON), 422)["message"] == message
+
+
 # Health.
 
 
@@ -684,6 +700,27 @@ def test_what_happens_is_told_from_the_moment_the_headers_are_there() -> None:
     assert said == [{"at": at, "kind": "connected", "user_id": "alice"}, {"at": at, "kind": "event", "upload_id": UPLOAD_ID}]
     for line in said:
         Happening.model_validate(line)
+
+
+def test_nothing_is_missed_between_the_headers_and_the_first_line() -> None:
+    async def scenario() -> list[bytes]:
+        node, sent = Node(), list[bytes]()
+        stay = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                node.journal.tell("event", {"number": 1})  # before anybody else has had a turn
+                node.journal.close()
+            sent.append(message.get("body", b""))
+
+        async def receive() -> Message:
+            await stay.wait()
+            return {"type": "http.disconnect"}
+
+        await LineStream(node.happenings())({"type": "http"}, receive, send)
+        return sent
+
+    assert json.loads(b"".join(asyncio.run(scenario())))["number"] == 1
 
 
 def test_a_listener_that_is_too_slow_is_told_how_much_it_missed() -> None:

@@ -98,6 +98,15 @@ def test_nobody_else_can_read_it_whatever_the_umask(folder: Path, mask: int) -> 
     assert mode_of(folder.parent) == 0o700
 
 
+def test_a_umask_that_takes_too_much_takes_nothing_from_its_owner(folder: Path) -> None:
+    folder.mkdir(parents=True)
+
+    with umask(0o277):
+        secret_in(folder)
+
+    assert mode_of(folder / FILE_NAME) == 0o600
+
+
 def test_nothing_but_the_secret_is_left_behind(folder: Path) -> None:
     secret_in(folder)
 

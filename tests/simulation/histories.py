@@ -22,7 +22,8 @@ from vuemantics_ws.simulation.log import (
 )
 
 CAT, DOG, FOX = "cat-id", "dog-id", "fox-id"
-UPLOADS = {CAT: UploadFacts("cat", "alice", True), DOG: UploadFacts("dog", "bob", True), FOX: UploadFacts("fox", "alice", True)}
+OWNERS = {"cat": "alice", "dog": "bob", "fox": "alice"}
+UPLOADS = {f"{name}-id": UploadFacts(name, owner, ends=True) for name, owner in OWNERS.items()}
 USERS = {"desk": "alice", "phone": "alice", "tablet": "bob"}
 MOMENT_S = 0.01
 EMPTY = dict.fromkeys(MUST_BE_EMPTY, 0)
@@ -32,10 +33,15 @@ class Story:
     """A history told step by step: what happens is what is called, right or wrong."""
 
     def __init__(
-        self, *, access: str = "owner", grace_s: float = 300.0, uploads_per_user_max: int = 1000, ends: bool = True
+        self,
+        *,
+        access: str = "owner",
+        grace_s: float = 300.0,
+        uploads_per_user_max: int = 1000,
+        uploads: dict[str, UploadFacts] | None = None,
     ) -> None:
-        uploads = {name: UploadFacts(facts.name, facts.owner, ends) for name, facts in UPLOADS.items()}
-        clients = {name: ClientFacts(user, list(UPLOADS)) for name, user in USERS.items()}
+        uploads = UPLOADS if uploads is None else uploads
+        clients = {name: ClientFacts(user, list(uploads)) for name, user in USERS.items()}
         self.now = 0.0
         self.records: list[Record] = [
             Began(
@@ -79,14 +85,16 @@ class Story:
     def follows(self, client: str, upload: str, *, known: bool = False) -> "Story":
         return self.asks(client, upload).is_told(client, upload, known=known)
 
-    def publishes(self, upload: str, attempt: int, seq: int, *, end: bool = False, verdict: str = "accepted") -> "Story":
+    def publishes(
+        self, upload: str, attempt: int, seq: int, *, end: bool = False, failed: bool = False, verdict: str = "accepted"
+    ) -> "Story":
         return self.add(
             Published(
                 at=self.step(),
                 scheduled_at=self.now - MOMENT_S,
                 sent_at=self.now - MOMENT_S / 2,
                 upload_id=upload,
-                action="upload_completed" if end else "upload_progress",
+                action=_action(end, failed),
                 terminal=end,
                 size_bytes=300,
                 verdict=verdict,
@@ -95,8 +103,8 @@ class Story:
             )
         )
 
-    def gets(self, client: str, upload: str, attempt: int, seq: int, *, end: bool = False) -> "Story":
-        action = "upload_completed" if end else "upload_progress"
+    def gets(self, client: str, upload: str, attempt: int, seq: int, *, end: bool = False, failed: bool = False) -> "Story":
+        action = _action(end, failed)
         return self.add(Received(self.step(), self._numbers[client], action, upload, attempt=attempt, seq=seq, terminal=end))
 
     def hears(self, client: str, action: str, upload: str | None = None) -> "Story":
@@ -106,8 +114,7 @@ class Story:
         return self.add(Undocumented(self.step(), self._numbers[client], "an unknown action 'hello'"))
 
     def leaves(self, client: str, *, code: int = 1000) -> "Story":
-        by = "browser" if code == 1000 else "server"
-        return self.add(Closed(self.step(), self._numbers.pop(client), code, "", "browser" if by == "browser" else "server"))
+        return self.add(Closed(self.step(), self._numbers.pop(client), code, "", "browser" if code == 1000 else "server"))
 
     def measures(self, **tables: int) -> "Story":
         return self.add(Measured(self.step(), {**EMPTY, **tables}))
@@ -127,6 +134,10 @@ class Story:
     def step(self) -> float:
         self.now += MOMENT_S
         return self.now
+
+
+def _action(end: bool, failed: bool) -> str:
+    return "upload_progress" if not end else "upload_failed" if failed else "upload_completed"
 
 
 class Server:

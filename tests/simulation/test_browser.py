@@ -395,19 +395,23 @@ def test_it_leaves_with_a_reset() -> None:
 def test_it_vanishes_and_its_server_notices_nothing() -> None:
     ended: list[ConnectionClosed] = []
 
-    async def script(peer: Peer) -> None:
-        await peer.welcome()
-        try:
-            await peer.send(action="ping")
-            await peer.receive()
-            raise AssertionError("a tab that has vanished answers nothing")
-        except ConnectionClosed as closed:
-            ended.append(closed)
-
     async def main() -> list[Record]:
+        vanished = asyncio.Event()
+
+        async def script(peer: Peer) -> None:
+            await peer.welcome()
+            await vanished.wait()
+            try:
+                await peer.send(action="ping")
+                await peer.receive()
+                raise AssertionError("a tab that has vanished answers nothing")
+            except ConnectionClosed as closed:
+                ended.append(closed)
+
         async with opened(script) as (browser, watch):
             await watch.count(Authenticated)
             browser.leave("vanish")
+            vanished.set()
             await browser.gone
             await asyncio.sleep(0.05)
             assert ended == []
@@ -430,7 +434,7 @@ def test_it_leaves_before_it_has_come() -> None:
                 browser = tab(f"ws://127.0.0.1:{port}/ws/uploads", log=log)
                 browser.open()
                 await asyncio.sleep(0.01)
-                browser.leave(how)  # type: ignore[arg-type]
+                browser.leave(how)
                 await browser.gone
         return list(log)
 
@@ -440,17 +444,22 @@ def test_it_leaves_before_it_has_come() -> None:
 def test_whoever_does_not_answer_a_goodbye_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser_socket, "CLOSE_TIMEOUT_S", 0.02)
 
-    async def script(peer: Peer) -> None:
-        await peer.welcome()
-        peer.socket.transport.pause_reading()
-        await peer.socket.wait_closed()
-
     async def main() -> list[Closed]:
+        deaf, over = asyncio.Event(), asyncio.Event()
+
+        async def script(peer: Peer) -> None:
+            await peer.welcome()
+            peer.socket.transport.pause_reading()
+            deaf.set()
+            await over.wait()
+            peer.cut()
+
         async with opened(script) as (browser, watch):
+            await deaf.wait()
             await watch.count(Authenticated)
-            await asyncio.sleep(0.01)
             browser.leave("close")
             await browser.gone
+            over.set()
             return watch.of(Closed)
 
     assert [(closed.code, closed.by) for closed in run(main())] == [(1006, "browser")]

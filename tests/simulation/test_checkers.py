@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.simulation.histories import CAT, DOG, FOX, USERS, Server, Story
+from tests.simulation.histories import CAT, DOG, FOX, UPLOADS, USERS, Server, Story
 from vuemantics_ws.simulation.checkers import (
     LAWS,
     answered,
@@ -22,7 +22,7 @@ from vuemantics_ws.simulation.checkers import (
 )
 from vuemantics_ws.simulation.findings import Finding
 from vuemantics_ws.simulation.history import History
-from vuemantics_ws.simulation.log import NodeExited, Published, Received, Record, from_ndjson, to_ndjson
+from vuemantics_ws.simulation.log import NodeExited, Published, Received, Record, UploadFacts, from_ndjson, to_ndjson
 
 
 def told() -> Story:
@@ -354,7 +354,9 @@ def test_nothing_seen_is_nothing_proved(law: Law) -> None:
 
 
 def test_a_law_about_ends_does_not_apply_where_nothing_ends() -> None:
-    finding = the_end_arrives(Story(ends=False).history())
+    endless = {upload: UploadFacts(facts.name, facts.owner, ends=False) for upload, facts in UPLOADS.items()}
+
+    finding = the_end_arrives(Story(uploads=endless).history())
 
     assert finding.verdict == "does not apply"
     assert finding.is_good

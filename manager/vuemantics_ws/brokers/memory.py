@@ -37,10 +37,11 @@ class MemoryBroker:
             self._uploads[upload_id] = upload
             self._forget_old(now)
         verdict, version = upload.judge(event, now)
-        if verdict is Verdict.ACCEPTED and watched and self._deliver is not None:
+        deliver = self._deliver if watched and verdict is Verdict.ACCEPTED else None
+        if deliver is not None:
             assert upload.head is not None
-            self._deliver(upload_id, upload.head)
-        return Receipt(verdict, version, int(watched))
+            deliver(upload_id, upload.head)
+        return Receipt(verdict, version, int(deliver is not None))
 
     def watch(self, upload_id: str, found: Found) -> None:
         assert upload_id not in self._watched

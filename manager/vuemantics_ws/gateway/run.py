@@ -60,18 +60,18 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
     gateway = Gateway(
         settings, secret=secret, broker=MemoryBroker(clock=clock, limits=settings), clock=clock, dice=system_random()
     )
-    control_socket = listen(settings.control_host, settings.control_port, "--control-port")
-    try:
+    with (
+        _signals(stop, at_once),
+        contextlib.closing(listen(settings.control_host, settings.control_port, "--control-port")) as control_socket,
+    ):
         await gateway.start()
-    except BaseException:
-        control_socket.close()
-        raise
-    control = _Control(create_control_application(gateway))
-    with _signals(stop, at_once):
+        control = _Control(create_control_application(gateway))
         serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
-        await control.up.wait()
-        ready(Ready(_url("ws", *gateway.address, "/ws/uploads"), _url("http", *control_socket.getsockname()[:2]), os.getpid()))
-        await stop.wait()
+        await asyncio.wait([serving, asyncio.ensure_future(control.up.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            control_url = _url("http", *control_socket.getsockname()[:2])
+            ready(Ready(_url("ws", *gateway.address, "/ws/uploads"), control_url, os.getpid()))
+            await stop.wait()
         await gateway.stop(at_once=at_once)
         control.should_exit = True
         control.force_exit = at_once.is_set()
@@ -122,6 +122,7 @@ def _signals(stop: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # what is left takes a moment, and the default would kill it
 
 
 def _loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:

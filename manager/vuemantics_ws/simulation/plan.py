@@ -82,6 +82,10 @@ class Plan(NamedTuple):
             times += [client.join_s, *(subscribe.at_s for subscribe in client.subscribes), client.leave_s or 0.0]
         return min(max(times), self.scenario.duration)
 
+    def will_end(self, upload: PlannedUpload) -> bool:
+        """Whether an end is published of it before the scenario's duration is over."""
+        return upload.ends and upload.events[-1].at_s <= self.scenario.duration
+
     def gives(self, user: str, upload: PlannedUpload) -> bool:
         """Whether the access rule lets this user follow the upload."""
         return self.access == "open" or upload.owner == user

@@ -265,7 +265,9 @@ class World:
             grace_s=settings.grace_s,
             uploads_per_user_max=settings.uploads_per_user_max,
             waiting_bytes_max=settings.reply_bytes_max + settings.direct_bytes_max,
-            uploads={upload.upload_id: UploadFacts(upload.name, upload.owner, upload.ends) for upload in plan.uploads},
+            uploads={
+                upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload)) for upload in plan.uploads
+            },
             clients={
                 client.name: ClientFacts(client.user, [self._upload_ids[subscribe.upload] for subscribe in client.subscribes])
                 for client in plan.clients
