@@ -204,10 +204,18 @@ class TestStrangers:
             with_stranger(status, body, lambda control: control.publish(b"{}"))
 
     @pytest.mark.parametrize(
-        ("status", "kind"), [(403, Refused), (413, Refused), (422, BadEvent), (500, EnvironmentUnfit), (503, EnvironmentUnfit)]
+        ("status", "code", "kind"),
+        [
+            (403, "no", Refused),
+            (413, "no", Refused),
+            (422, "no", Refused),
+            (422, "bad_event", BadEvent),
+            (500, "no", EnvironmentUnfit),
+            (503, "no", EnvironmentUnfit),
+        ],
     )
-    def test_a_complaint_keeps_its_words_and_its_hint(self, status: int, kind: type[Exception]) -> None:
-        body = json.dumps({"error": {"code": "no", "message": "not today", "hint": "try tomorrow"}}).encode()
+    def test_a_complaint_keeps_its_words_and_its_hint(self, status: int, code: str, kind: type[Exception]) -> None:
+        body = json.dumps({"error": {"code": code, "message": "not today", "hint": "try tomorrow"}}).encode()
 
         with pytest.raises(kind, match="not today") as caught:
             with_stranger(status, body, lambda control: control.publish(b"{}"))

@@ -37,8 +37,8 @@ class LateBroker:
     async def publish(self, event: Event) -> Receipt:
         upload = self._uploads.setdefault(event.upload_id, Upload())
         verdict, version = upload.judge(event, self._clock.monotonic())
-        told = event.upload_id in self._told
-        if verdict is Verdict.ACCEPTED and told and self._deliver is not None:
+        told = verdict is Verdict.ACCEPTED and event.upload_id in self._told
+        if told and self._deliver is not None:
             assert upload.head is not None
             self._deliver(event.upload_id, upload.head)
         return Receipt(verdict, version, int(told))
@@ -52,6 +52,10 @@ class LateBroker:
     def unwatch(self, upload_id: str) -> None:
         self._told.remove(upload_id)
         self.owed.pop(upload_id, None)
+
+    @property
+    def heads(self) -> None:
+        return None
 
     async def head(self, upload_id: str) -> Head | None:
         upload = self._uploads.get(upload_id)

@@ -14,8 +14,6 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,10 +89,17 @@ def raw(claims: str) -> str:
 GOOD: Claims = {"sub": "alice", "exp": int(NOW) + 60, "type": "access"}
 REST = '"exp":1750000060,"type":"access"'
 
-_private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-_public_pem = _private_key.public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)
+_public_pem = b"""\
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAxfEB22CtBmpKCgJ3bhop
+c1r7853fBssfsInnMxcB4W313ZsZAc1eljzszDKZVAcnzTz+mPF66QIf2j7Wo5He
+hmYMOg29+EIMEwp3cHhrVa19k1grWDsqEvde9X3cjRzlHZDehsIfAt15y4tvUNpF
+N0UaDJzimf6rOjyfbnDTVGJ7J/XjCT2KGzN6J4ljwRHS5XVg9Sm2+fZAUVBqSFbZ
+e+R+F0u03sNNlUYQgWYAtLt3fBhNsE8GTwWxVM1GccZ8efOZqVU+hJdxve91bZZ7
+As8WXtFPUnfEzORF81ybs/Ul4fYP63F+PNn1eMquKkQePo7tqDOSGGuy2VJbLdml
+LQIDAQAB
+-----END PUBLIC KEY-----
+"""
 
 REFUSED: dict[str, str] = {
     # The algorithm is ours to choose.
@@ -108,7 +113,7 @@ REFUSED: dict[str, str] = {
     "alg a list": signed({"alg": ["HS256"]}, GOOD),
     "HS384 where HS256 is meant": signed({"alg": "HS384"}, GOOD, hashing=hashlib.sha384),
     "HS512 where HS256 is meant": signed({"alg": "HS512"}, GOOD, hashing=hashlib.sha512),
-    "RS256": jwt.encode(GOOD, _private_key, algorithm="RS256"),
+    "RS256": signed({"alg": "RS256"}, GOOD, secret=_public_pem),
     "signed with a public key as if it were a secret": signed({"alg": "HS256"}, GOOD, secret=_public_pem),
     # The signature.
     "signed with another secret": signed({"alg": "HS256"}, GOOD, secret=SECRET[:-1] + "?"),

@@ -349,8 +349,10 @@ def test_no_write_waits_for_a_delayed_acknowledgement() -> None:
 def test_a_fault_of_ours_costs_one_connection_and_quotes_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    said = "canary".upper()  # so that no line of this file quotes it
+
     def fail(*_: object) -> None:
-        raise RuntimeError("canary")
+        raise RuntimeError(said)
 
     async def scenario() -> tuple[int | None, dict[str, Any], dict[str, Any]]:
         async with gateway() as node, browser(node, "alice") as unlucky, browser(node, "bob") as other:
@@ -366,4 +368,4 @@ def test_a_fault_of_ours_costs_one_connection_and_quotes_nothing(
     assert answer["action"] == "subscribed"
     assert tables["connections"] == 1
     assert len(caplog.records) == 1
-    assert "canary" not in caplog.text
+    assert said not in caplog.text

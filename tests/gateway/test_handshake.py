@@ -54,7 +54,7 @@ def policy(
 def answer(sent: bytes, chosen: HandshakePolicy | None = None, *, full: bool = False, draining: bool = False) -> Response:
     """The whole answer, as the port gives it: the policy's, else the library's."""
     protocol, request = read(sent)
-    response = (chosen or policy(OK)).check(request, PEER, full=full, draining=draining)
+    response = (chosen or policy(OK)).check(request, full=full, draining=draining)
     response = response or accept(protocol, request)
     protocol.send_response(response)
     assert b"".join(protocol.data_to_send()).startswith(b"HTTP/1.1 ")
@@ -369,7 +369,7 @@ def test_no_headers_make_anything_but_an_answer(
     request = Request(path, Headers(lines), method, "HTTP/1.1")
     chosen = policy(OK, development=development, proxies=["203.0.113.0/24"])
 
-    response = chosen.check(request, PEER, full=False, draining=False) or accept(ServerProtocol(), request)
+    response = chosen.check(request, full=False, draining=False) or accept(ServerProtocol(), request)
 
     assert response.status_code in (101, 200, 400, 403, 404, 405, 426)
     assert chosen.client_address(request, PEER)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.simulation.histories import CAT, DOG, FOX, UPLOADS, USERS, Server, Story
 from vuemantics_ws.simulation.checkers import (
     LAWS,
-    answered,
+    taken,
     check_laws,
     convergence,
     documented,
@@ -22,7 +22,7 @@ from vuemantics_ws.simulation.checkers import (
 )
 from vuemantics_ws.simulation.findings import Finding
 from vuemantics_ws.simulation.history import History
-from vuemantics_ws.simulation.log import NodeExited, Published, Received, Record, UploadFacts, from_ndjson, to_ndjson
+from vuemantics_ws.simulation.log import Measured, NodeExited, Published, Received, Record, UploadFacts, from_ndjson, to_ndjson
 
 
 def told() -> Story:
@@ -236,8 +236,19 @@ def test_an_event_that_was_not_taken_is_no_fair_trial() -> None:
         error="no server answers",
     )  # fmt: skip
 
-    assert answered(story.history()).verdict == "held"
-    assert answered(story.add(refused).history()).verdict == "violated"
+    assert taken(story.history()).verdict == "held"
+    assert taken(story.publishes(CAT, 1, 1, verdict="duplicate").history()).verdict == "held"
+    assert taken(story.add(refused).history()).verdict == "violated"
+    assert taken(Story().publishes(CAT, 1, 1, verdict="stale").history()).verdict == "violated"
+
+
+def test_an_observer_that_is_late_sees_everything_late() -> None:
+    def late(lag_s: float) -> Story:
+        story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits(1.5)
+        return story.add(Measured(story.now, {}, lag_s)).gets("desk", CAT, 1, 1)
+
+    assert independence(late(0.1).history()).verdict == "violated"
+    assert independence(late(0.6).history()).verdict == "held"
 
 
 ALLOWED: dict[str, tuple[Law, Story]] = {
@@ -345,7 +356,7 @@ def test_what_was_given_up_is_owed_no_more() -> None:
     assert (finding.verdict, finding.samples) == ("held", 1)
 
 
-@pytest.mark.parametrize("law", [*LAWS, documented, answered])
+@pytest.mark.parametrize("law", [*LAWS, documented, taken])
 def test_nothing_seen_is_nothing_proved(law: Law) -> None:
     finding = law(Story().history())
 

@@ -18,6 +18,9 @@ from vuemantics_ws_cli.views.messages import bar
 WIDE = 140
 """From this many columns on, uploads and clients stand side by side."""
 
+LAG_S = 0.1
+"""From here on a run that was late says so."""
+
 _STYLES = {
     "completed": "green",
     "failed": "red",
@@ -186,6 +189,8 @@ def _summary(report: Report) -> Text:
         f", seed {report.seed}: {events} events published, {states} states received on {report.connections} connections "
         f"in {report.lasted_s:.1f} s",
     )
+    if report.lag_s > LAG_S:
+        text.append(f"; this machine was up to {report.lag_s:.1f} s behind, so times say little", "yellow")
     if report.cut_short:
         text.append("; its duration was over before everything had happened", "yellow")
     return text

@@ -65,3 +65,8 @@ class Broker(Protocol):
     async def head(self, upload_id: str) -> Head | None:
         """The newest accepted event, without watching."""
         ...
+
+    @property
+    def heads(self) -> int | None:
+        """How many newest states this process keeps; None where they are kept elsewhere."""
+        ...

@@ -63,6 +63,10 @@ class MemoryBroker:
             return None
         return upload.head
 
+    @property
+    def heads(self) -> int:
+        return len(self._uploads) + sum(upload.head is not None for upload in self._watched.values())
+
     def _is_old(self, upload: Upload, now: float) -> bool:
         return upload.head is not None and now - upload.head.accepted_at > self._limits.head_ttl_s
 

@@ -136,7 +136,7 @@ class Control:
         if complaint is None:
             raise self._stranger(f"HTTP {response.status_code}")
         message, hint = complaint.message, complaint.hint
-        if response.status_code == 422:
+        if complaint.code == "bad_event":
             raise BadEvent(message, hint=hint)
         if response.status_code >= 500:
             raise EnvironmentUnfit(f"{shown(self._url)} cannot answer: {message}", hint=hint)

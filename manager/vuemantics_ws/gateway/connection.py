@@ -13,13 +13,12 @@ import struct
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum, auto
-from typing import Protocol, cast
+from typing import cast
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
@@ -28,67 +27,15 @@ from vuemantics_ws.core.outbox import ConflatingOutbox
 from vuemantics_ws.gateway.handshake import accept, bad_request, request_too_large
 from vuemantics_ws.gateway.inbound import Allowance, Assembly, Violation, check_text
 from vuemantics_ws.gateway.kernel import STALL_CHECKS, StallWatch, tune
+from vuemantics_ws.gateway.port import Conversation, Phase, Port
 from vuemantics_ws.gateway.quiet import QUIET
-from vuemantics_ws.gateway.timers import NEVER, Timers
-from vuemantics_ws.limits import Limits
+from vuemantics_ws.gateway.timers import NEVER
 from vuemantics_ws.messages import Frame
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 4_096
 """Bytes are parsed in pieces, so that a flood is noticed before all of it has been answered."""
-
-
-class Conversation(Protocol):
-    """What is said on a connection. ``deadline`` is when ``on_deadline`` is wanted, in the loop's time; NEVER for never."""
-
-    deadline: float
-
-    def on_text(self, data: bytes) -> None: ...
-    def on_binary(self, data: bytes) -> None: ...
-    def on_deadline(self, now: float) -> None: ...
-    def on_liveness_due(self) -> None:
-        """The time for a ping has come."""
-        ...
-
-    def on_closed(self) -> None:
-        """Nothing can be said any more. Called once."""
-        ...
-
-
-class Port(Protocol):
-    """What the connections of a port share."""
-
-    limits: Limits
-    timers: Timers
-    write_buffer_bytes_max: int
-    unsent_bytes_max: int
-
-    def opened(self, connection: "Connection") -> None: ...
-    def answer(self, connection: "Connection", request: Request) -> Response | None:
-        """What to say to a request other than yes; None for yes."""
-        ...
-
-    def converse(self, connection: "Connection") -> Conversation: ...
-    def touch(self, connection: "Connection") -> None:
-        """Flush it at the end of this iteration of the loop."""
-        ...
-
-    def first_ping_after(self) -> float:
-        """Seconds until a new connection's first ping: spread, so that not all are sent at once."""
-        ...
-
-    def ended(self, connection: "Connection", code: int | None) -> None:
-        """The socket is gone. ``code`` is None where it never was a WebSocket."""
-        ...
-
-
-class Phase(Enum):
-    HANDSHAKE = auto()
-    OPEN = auto()
-    CLOSING = auto()
-    """A close frame has been sent, or the socket is being shut: nothing more is said."""
-    CLOSED = auto()
 
 
 class Connection(asyncio.Protocol):

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from vuemantics_ws.closing import RELOADING_REASON, CloseCode
-from vuemantics_ws.gateway.connection import Connection, Phase
+from vuemantics_ws.gateway.connection import Connection
+from vuemantics_ws.gateway.port import Phase
 from vuemantics_ws.gateway.timers import Timers
 
 SPACING_MAX_S = 0.1

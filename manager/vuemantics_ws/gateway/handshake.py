@@ -53,7 +53,7 @@ class HandshakePolicy:
         self._trusted_proxies = tuple(trusted_proxies)
         self._paths = frozenset(paths)
 
-    def check(self, request: Request, peer_address: str, *, full: bool, draining: bool) -> Response | None:
+    def check(self, request: Request, *, full: bool, draining: bool) -> Response | None:
         """What to answer instead of going on with ``ServerProtocol.accept``; None to go on.
 
         What the library refuses anyway (a bad key, another version) is left to it: see :func:`accept`.

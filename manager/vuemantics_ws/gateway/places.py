@@ -1,14 +1,14 @@
 """The places for connections that have not authenticated yet, of which there are few."""
 
-from ipaddress import ip_address
-
+from vuemantics_ws.gateway.addresses import is_loopback
 from vuemantics_ws.gateway.connection import Connection
 
 
 class Places:
     """Who has not shown yet who it is, oldest first. When the places are taken, the oldest makes room.
 
-    Loopback has no limit of its own: everything behind a proxy on this machine comes from there.
+    Loopback has no limit of its own: everything behind a proxy on this machine comes from there. Nor has an empty address,
+    which is a Unix socket's.
     """
 
     def __init__(self, *, places_max: int, per_address_max: int) -> None:
@@ -23,7 +23,7 @@ class Places:
     def take(self, connection: Connection, address: str) -> tuple[Connection, str] | None:
         """Give a connection a place. Whoever must make room for it is returned, with the name of the limit."""
         crowded_out = None
-        if self._counts.get(address, 0) >= self._per_address_max and not _is_loopback(address):
+        if self._counts.get(address, 0) >= self._per_address_max and address and not is_loopback(address):
             oldest = next(other for other, its_address in self._addresses.items() if its_address == address)
             crowded_out = (oldest, "unauthenticated_per_address_max")
         elif len(self._addresses) >= self._places_max:
@@ -42,10 +42,3 @@ class Places:
         self._counts[address] -= 1
         if not self._counts[address]:
             del self._counts[address]
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:  # a Unix socket has no address
-        return True

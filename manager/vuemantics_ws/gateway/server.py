@@ -17,12 +17,13 @@ from vuemantics_ws.core.access import anyone, owner_only
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.auth import Authenticator
-from vuemantics_ws.gateway.connection import Connection, Phase
+from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.conversation import UploadConversation
 from vuemantics_ws.gateway.drain import drain
 from vuemantics_ws.gateway.handshake import HandshakePolicy
 from vuemantics_ws.gateway.journal import Journal
 from vuemantics_ws.gateway.places import Places
+from vuemantics_ws.gateway.port import Phase
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.gateway.timers import Timers
 from vuemantics_ws.limits import Limits
@@ -155,6 +156,7 @@ class Gateway:
                 "users": len(registry.users),
                 "uploads": len(registry.uploads),
                 "follows": sum(len(user.follows) for user in registry.users.values()),
+                "heads": self._broker.heads,
                 "outbox_bytes": sum(outboxes),
                 "outbox_bytes_max": max(outboxes, default=0),
             },
@@ -170,7 +172,7 @@ class Gateway:
 
     def answer(self, connection: Connection, request: Request) -> Response | None:
         full = len(self.connections) - len(self._places) >= self.limits.connections_max
-        response = self._policy.check(request, connection.peer_address, full=full, draining=self.state != "ready")
+        response = self._policy.check(request, full=full, draining=self.state != "ready")
         if response is not None:
             if full and response.status_code == 503:
                 self.manager.counters.limits["connections_max"] += 1

@@ -49,7 +49,7 @@ def _terminal(expected: TerminalExpected, plan: Plan, history: History) -> Itera
         asked_for = {subscribe.upload for subscribe in client.subscribes}
         for upload in _uploads(plan, expected.uploads):
             if upload.name in asked_for and plan.gives(client.user, upload) and not _is_gone_before_the_end(client, upload):
-                yield _learns(expected, history, client, upload, connections)
+                yield _learns(expected, plan, history, client, upload, connections)
 
 
 def _is_gone_before_the_end(client: PlannedClient, upload: PlannedUpload) -> bool:
@@ -58,14 +58,16 @@ def _is_gone_before_the_end(client: PlannedClient, upload: PlannedUpload) -> boo
 
 def _learns(
     expected: TerminalExpected,
+    plan: Plan,
     history: History,
     client: PlannedClient,
     upload: PlannedUpload,
     connections: list[Connection],
 ) -> Seen:
-    newest_attempt = max(
-        (accepted.version.attempt for accepted in history.accepted(upload.upload_id)), default=upload.events[-1].attempt
-    )
+    attempts = [accepted.version.attempt for accepted in history.accepted(upload.upload_id)]
+    newest_attempt = max(attempts, default=0)
+    if plan.will_end(upload):
+        newest_attempt = max(newest_attempt, upload.events[-1].attempt)
     learned, connection = _first_end(connections, upload.upload_id, newest_attempt)
     if learned is None:
         record: Record = connections[-1].records[-1] if connections and connections[-1].records else history.records[-1]

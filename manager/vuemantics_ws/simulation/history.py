@@ -16,6 +16,7 @@ from vuemantics_ws.simulation.log import (
     Authenticated,
     Began,
     Closed,
+    Measured,
     Opened,
     Published,
     Received,
@@ -23,6 +24,9 @@ from vuemantics_ws.simulation.log import (
     Sent,
     UploadFacts,
 )
+
+SOON_S = 1.0
+"""What is owed must have come after so long: a delivery takes milliseconds, a busy machine may take its time."""
 
 Cause = Literal["join", "subscribe", "follow", "unknown"]
 
@@ -83,6 +87,8 @@ class History:
             raise ValueError("expected a log that begins with its Began")
         self.began: Began = began
         self.ends_at = self.records[-1].at
+        self.soon_s = SOON_S + max((record.lag_s for record in self.records if isinstance(record, Measured)), default=0.0)
+        """The same for this run: an observer that was late saw everything late."""
         self.connections: dict[int, Connection] = {}
         self.windows: list[Window] = []
         self.published: list[Published] = []

@@ -146,10 +146,11 @@ class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=
 
 
 class Measured(Struct, frozen=True, tag="measured", tag_field="kind"):
-    """The server's own statistics during the run."""
+    """The server's own statistics during the run, and by how much the observer itself was late then."""
 
     at: float
     tables: dict[str, int]
+    lag_s: float = 0.0
 
 
 class Settled(Struct, frozen=True, tag="settled", tag_field="kind"):

@@ -84,17 +84,20 @@ class Node:
             return []
 
     async def _start(self) -> None:
-        with self._log_path.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "vuemantics_ws.gateway",
-                env=_environment(self._settings, self._folder.name),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
+        try:
+            with self._log_path.open("wb") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "vuemantics_ws.gateway",
+                    env=_environment(self._settings, self._folder.name),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise EnvironmentUnfit(f"a node cannot be started: {(error.strerror or str(error)).lower()}") from None
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

@@ -35,6 +35,7 @@ from vuemantics_ws.simulation.node import Node
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
 from vuemantics_ws.simulation.plan import Plan, PlannedEvent, PlannedUpload
 from vuemantics_ws.simulation.reconnecting import backoff_of
+from vuemantics_ws.simulation.worker import Workers
 
 QUIET_S = 1.25
 """How long nothing happens before the browsers leave: a little longer than what the laws call soon."""
@@ -80,6 +81,8 @@ class World:
         self._numbers = itertools.count(1)
         self._timers: list[asyncio.TimerHandle] = []
         self._began_at = 0.0
+        self._lag_s = 0.0
+        """By how much this process was late at worst."""
         self._stopping = False
         self._loop = asyncio.get_running_loop()
 
@@ -93,13 +96,13 @@ class World:
         Raises:
             EnvironmentUnfit: the node does not start.
         """
-        async with Node(self._settings) as node, Control(node.control) as control:
+        async with Node(self._settings) as node, Control(node.control) as control, Workers(node.control) as workers:
             tokens = {user: (await control.token(user, ttl_s=TOKEN_TTL_S)).token for user in self._plan.users}
             self._began_at = self._loop.time()
             self._log.append(self._facts())
             self._schedule(node, tokens)
             dying = asyncio.ensure_future(node.wait())
-            playing = asyncio.ensure_future(self._play(node, control))
+            playing = asyncio.ensure_future(self._play(node, control, workers))
             try:
                 await asyncio.wait([dying, playing], return_when=asyncio.FIRST_COMPLETED)
                 if dying.done() and not self._stopping:
@@ -112,9 +115,9 @@ class World:
                     task.cancel()
                 await asyncio.wait([playing, dying])
 
-    async def _play(self, node: Node, control: Control) -> None:
+    async def _play(self, node: Node, control: Control, workers: Workers) -> None:
         measuring = asyncio.ensure_future(self._measure(control))
-        publishing = [asyncio.ensure_future(self._publish_all(upload, control)) for upload in self._plan.uploads]
+        publishing = [asyncio.ensure_future(self._publish_all(upload, workers)) for upload in self._plan.uploads]
         try:
             cut_short = await self._until_nothing_is_left(publishing)
         finally:
@@ -134,10 +137,13 @@ class World:
         late = set[asyncio.Task[None]]()
         if publishing:
             _, late = await asyncio.wait(publishing, timeout=max(0.0, duration_s - self.now()))
-        quiet_from = self.now()
-        await self._until(quiet_from + QUIET_S)
-        while not self._holds() and self.now() < quiet_from + QUIET_S + _patience_s(self._plan):
-            await self._until(self.now() + LOOK_EVERY_S)
+        await self._until(self.now() + QUIET_S + self._lag_s)
+        patient_until = self.now() + _patience_s(self._plan)
+        while self.now() < patient_until:
+            looked_at = self.now()
+            if self._holds():
+                break
+            await self._until(self.now() + max(LOOK_EVERY_S, 10 * (self.now() - looked_at)))  # looking costs time, too
         return bool(late) or any(upload.events[-1].at_s > duration_s for upload in self._plan.uploads)
 
     # The clients.
@@ -197,19 +203,19 @@ class World:
 
     # The workers.
 
-    async def _publish_all(self, upload: PlannedUpload, control: Control) -> None:
+    async def _publish_all(self, upload: PlannedUpload, workers: Workers) -> None:
         for event in upload.events:
             if event.at_s > self._plan.scenario.duration:
                 return
             await self._until(event.at_s)
-            await self._publish(upload, event, control)
+            await self._publish(upload, event, workers)
 
-    async def _publish(self, upload: PlannedUpload, event: PlannedEvent, control: Control) -> None:
+    async def _publish(self, upload: PlannedUpload, event: PlannedEvent, workers: Workers) -> None:
         said = event_bytes(upload, event, timestamp(self._clock))
         sent_at = self.now()
         verdict = attempt = seq = problem = None
         try:
-            receipt = await control.publish(said, owner=upload.owner if upload.versioned else None)
+            receipt = await workers.publish(said, owner=upload.owner if upload.versioned else None)
             verdict, attempt, seq = receipt.verdict, receipt.attempt, receipt.seq
         except VuemanticsError as error:
             problem = error.message
@@ -235,10 +241,13 @@ class World:
 
     async def _measure(self, control: Control) -> None:
         while True:
+            due_at = self.now() + MEASURE_EVERY_S
+            await self._until(due_at)
+            lag_s = self.now() - due_at
+            self._lag_s = max(self._lag_s, lag_s)
             tables = await _tables(control)
             if tables is not None:
-                self._log.append(Measured(self.now(), tables))
-            await self._until(self.now() + MEASURE_EVERY_S)
+                self._log.append(Measured(self.now(), tables, round(lag_s, 6)))
 
     async def _wait_until_empty(self, control: Control) -> None:
         """Look until the tables are empty, or for so long that they should be; what was seen last is what counts."""

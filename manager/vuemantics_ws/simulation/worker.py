@@ -1,0 +1,137 @@
+"""How simulated workers publish: over a few kept connections to the control port, and with as little work as can be.
+
+A general HTTP client costs milliseconds a request. Workers share a process and a loop with the browsers whose latency is
+measured, so that would be measured too.
+"""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from vuemantics_ws.client.control import Receipt
+from vuemantics_ws.errors import BadEvent, EnvironmentUnfit, Refused
+
+LINES_MAX = 8
+TIMEOUT_S = 10.0
+ANSWER_BYTES_MAX = 64 * 1024
+
+_RECEIPT = msgspec.json.Decoder(Receipt)
+
+
+class _Complaint(msgspec.Struct):
+    message: str
+
+
+class _Failure(msgspec.Struct):
+    error: _Complaint
+
+
+_FAILURE = msgspec.json.Decoder(_Failure)
+
+
+class _Line(NamedTuple):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class _Stale(Exception):
+    """The server closed a kept connection before it took the request."""
+
+
+class Workers:
+    """Publishes for all workers of a run. Use it as an async context manager: its connections are closed at the end.
+
+    What one worker publishes is answered before it publishes the next, so order within an upload is the worker's own.
+    """
+
+    def __init__(self, control_url: str) -> None:
+        parts = urlsplit(control_url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._host_header = parts.netloc
+        self._free: deque[_Line] = deque()
+        self._places = asyncio.Semaphore(LINES_MAX)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._free:
+            self._free.pop().writer.transport.abort()
+
+    async def publish(self, event: bytes, *, owner: str | None = None) -> Receipt:
+        """Publish the bytes of one event.
+
+        An event whose answer was lost with a kept connection is published once more, which the server notices.
+
+        Raises:
+            BadEvent: the server cannot take it as an event.
+            Refused: the server said no.
+            EnvironmentUnfit: no server answers in time.
+        """
+        query = f"?owner={quote(owner, safe='')}" if owner is not None else ""
+        request = (
+            f"POST /events{query} HTTP/1.1\r\nHost: {self._host_header}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(event)}\r\n\r\n"
+        ).encode() + event
+        async with self._places:
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    status, body = await self._exchange(request)
+            except TimeoutError:
+                raise EnvironmentUnfit(f"no answer to an event within {TIMEOUT_S:g} s") from None
+            except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+                raise EnvironmentUnfit("the connection to the control port was lost") from None
+        return _read(status, body)
+
+    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
+        while self._free:
+            try:
+                return await self._ask(self._free.pop(), request, kept=True)
+            except _Stale:
+                continue
+        reader, writer = await asyncio.open_connection(self._host, self._port, limit=ANSWER_BYTES_MAX)
+        return await self._ask(_Line(reader, writer), request, kept=False)
+
+    async def _ask(self, line: _Line, request: bytes, *, kept: bool) -> tuple[int, bytes]:
+        """One request and its answer. The line is kept for the next one, or closed where anything went wrong."""
+        whole = False
+        try:
+            line.writer.write(request)
+            head = await line.reader.readuntil(b"\r\n\r\n")
+            status, headers = _read_head(head)
+            body = await line.reader.readexactly(int(headers["content-length"]))
+            whole = headers.get("connection", "").lower() != "close"
+            return status, body
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if kept and not getattr(error, "partial", b""):
+                raise _Stale from None
+            raise
+        except KeyError:
+            raise ValueError("expected an answer with its length") from None
+        finally:
+            if whole:
+                self._free.append(line)
+            else:
+                line.writer.transport.abort()
+
+
+def _read_head(head: bytes) -> tuple[int, dict[str, str]]:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split(" ", 2)[1]), headers
+
+
+def _read(status: int, body: bytes) -> Receipt:
+    try:
+        if status == 200:
+            return _RECEIPT.decode(body)
+        message = _FAILURE.decode(body).error.message
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise EnvironmentUnfit(f"the control port answered {status} with something else") from None
+    raise BadEvent(message) if status == 422 else Refused(message)
