@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.brokers.base import Deliver, Found, Receipt
-from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
+from vuemantics_ws.core.upload import Event, Head, Upload, Verdict, Version
 
 
 @dataclass
@@ -17,7 +17,8 @@ class _Watch:
 class LateBroker:
     """Tells of an upload from ``watch`` on, reads its head when a test says so, and answers with it when a test says so.
 
-    Between the three anything may be published, as between a SUBSCRIBE, a GET and its reply.
+    Between the three anything may be published, as between a SUBSCRIBE, a GET and its reply. What it tells may lag behind
+    what it has read: from :meth:`fall_behind` to :meth:`catch_up`.
     """
 
     def __init__(self, *, clock: Clock) -> None:
@@ -25,6 +26,8 @@ class LateBroker:
         self._uploads: dict[str, Upload] = {}
         self._told: set[str] = set()
         self._deliver: Deliver | None = None
+        self._lagging: list[tuple[str, Head]] | None = None
+        self.owners: dict[tuple[str, Version], str | None] = {}
         self.owed: dict[str, _Watch] = {}
         self.watched = 0
 
@@ -37,10 +40,15 @@ class LateBroker:
     async def publish(self, event: Event) -> Receipt:
         upload = self._uploads.setdefault(event.upload_id, Upload())
         verdict, version = upload.judge(event, self._clock.monotonic())
+        if upload.head is not None:
+            self.owners[event.upload_id, upload.head.version] = upload.head.owner
         told = verdict is Verdict.ACCEPTED and event.upload_id in self._told
         if told and self._deliver is not None:
             assert upload.head is not None
-            self._deliver(event.upload_id, upload.head)
+            if self._lagging is None:
+                self._deliver(event.upload_id, upload.head)
+            else:
+                self._lagging.append((event.upload_id, upload.head))
         return Receipt(verdict, version, int(told))
 
     def watch(self, upload_id: str, found: Found) -> None:
@@ -73,6 +81,19 @@ class LateBroker:
         watch = self.owed.pop(upload_id, None)
         if watch is not None:
             watch.found(watch.head)
+
+    @property
+    def is_behind(self) -> bool:
+        return self._lagging is not None
+
+    def fall_behind(self) -> None:
+        self._lagging = []
+
+    def catch_up(self) -> None:
+        behind, self._lagging = self._lagging or [], None
+        for upload_id, head in behind:
+            if upload_id in self._told and self._deliver is not None:
+                self._deliver(upload_id, head)
 
     def answer_all(self) -> None:
         for upload_id in list(self.owed):

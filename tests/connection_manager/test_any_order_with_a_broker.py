@@ -14,7 +14,7 @@ from tests.connection_manager.messages import completed, note, progress
 from tests.connection_manager.model import Model
 from tests.connection_manager.sockets import TextSocket, sizes
 from vuemantics_ws.connection_manager import ConnectionManager
-from vuemantics_ws.core.upload import Head
+from vuemantics_ws.core.upload import Head, Version
 
 USERS = ("alice", "bob", "mallory")
 UPLOADS = ("a", "b")
@@ -75,7 +75,8 @@ class World:
         assert head is not None
         assert version <= head.version
         assert self.model.holds(socket.user_id, socket, upload_id), "it gave the upload up, or never followed it"
-        assert head.owner == socket.user_id, "it is not the owner's"
+        owner = self.broker.owners[upload_id, Version(*version)] if self.broker.is_behind else head.owner
+        assert owner == socket.user_id, "it is not the owner's"
         got = socket.got.get(upload_id, [])
         if got:
             assert version >= got[-1], "an older state after a newer one"
@@ -112,6 +113,9 @@ class World:
                 self.broker.read(upload_id)
             case "answer":
                 self.broker.answer(upload_id)
+            case "lag":
+                self.broker.catch_up()
+                self.broker.fall_behind()
             case "wait":
                 await asyncio.sleep(100.25)
             case "disconnect_all":
@@ -149,6 +153,7 @@ class World:
     async def check_end(self) -> None:
         """Publishing has stopped: everybody has the newest state, and when all have left nothing is left."""
         self.broker.answer_all()
+        self.broker.catch_up()
         await asyncio.gather(*self.asking)
         await turns(200)
         self.check()
@@ -173,7 +178,7 @@ VERBS = st.sampled_from(
     + ["subscribe"] * 4
     + ["progress"] * 5
     + ["unsubscribe", "end", "read", "answer"] * 2
-    + ["disconnect", "note", "wait", "disconnect_all"]
+    + ["disconnect", "note", "wait", "lag", "disconnect_all"]
 )
 STEPS = st.tuples(VERBS, st.integers(0, 2), st.integers(0, 1), st.integers(0, PLACES - 1), st.booleans(), st.integers(0, 3))
 PACES = st.just((0,)) | st.lists(st.integers(0, 8), min_size=1, max_size=4).map(tuple)

@@ -136,8 +136,11 @@ def test_a_socket_that_comes_back_meanwhile_is_not_dropped_for_what_its_old_send
         await turns(2)
         socket.error = None
         await ending
+        connections = dict(manager.user_connections)
+        await manager.disconnect("alice", socket)
 
-        assert manager.user_connections == {"alice": {socket}}
+        assert connections == {"alice": {socket}}
+        assert sizes(manager) == {}
 
     run(main())
 
@@ -196,5 +199,6 @@ def test_leaving_the_manager_closes_forgets_and_stops_the_broker() -> None:
         assert socket.closings == RELOADING
         assert sizes(manager) == {}
         assert broker._deliver is None
+        assert not [timer for timer in vars(asyncio.get_running_loop())["_scheduled"] if not timer.cancelled()]
 
     run(main())

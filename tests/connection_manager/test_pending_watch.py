@@ -169,6 +169,46 @@ def test_a_tab_that_joins_while_the_head_is_read_gets_it_once() -> None:
     run(main())
 
 
+def test_a_tab_that_joins_when_something_is_known_already_gets_it_with_all_the_others() -> None:
+    async def main() -> None:
+        world = await opened()
+        first_tab = await world.connect()
+        await world.ask("alice", "a", first_tab)
+        await world.publish(20)
+
+        second_tab = await world.connect()
+        before = said(second_tab)
+        world.broker.answer("a")
+        await turns(2)
+
+        assert before == []
+        assert (said(first_tab), said(second_tab)) == (["a 20"], ["a 20"])
+        await world.end()
+
+    run(main())
+
+
+def test_what_a_broker_tells_later_than_it_answers_is_known_already() -> None:
+    async def main() -> None:
+        world = await opened()
+        socket = await world.connect()
+        await world.ask("alice", "a", socket)
+        world.broker.fall_behind()
+        await world.publish(20)
+        await world.publish(30)
+        world.broker.answer("a")
+        await turns(2)
+
+        world.broker.catch_up()
+        await turns(2)
+        await world.publish(40)
+
+        assert said(socket) == ["a 30", "a 40"]
+        await world.end()
+
+    run(main())
+
+
 def test_a_tab_that_withdraws_its_question_takes_no_answer_from_the_others() -> None:
     async def main() -> None:
         world = await opened()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.simulation.histories import CAT, DOG, FOX, UPLOADS, USERS, Server, Story
 from vuemantics_ws.simulation.checkers import (
     LAWS,
-    taken,
     check_laws,
     convergence,
     documented,
@@ -18,6 +17,7 @@ from vuemantics_ws.simulation.checkers import (
     no_seam,
     order,
     privacy,
+    taken,
     the_end_arrives,
 )
 from vuemantics_ws.simulation.findings import Finding

@@ -9,9 +9,13 @@ SUFFIX = ".yaml"
 
 
 def bundled_folder() -> Path:
-    """Where they are: inside an installed package, or beside the sources in a checkout."""
-    installed = Path(str(files("vuemantics_ws") / "scenarios"))
-    return installed if installed.is_dir() else Path(__file__).resolve().parents[3] / "scenarios"
+    """Where they are: in a checkout beside the sources, else inside the installed package.
+
+    In that order, since what is installed in place of a checkout may hold an older copy of them.
+    """
+    sources = Path(__file__).resolve().parents[2]
+    beside = sources.parent / "scenarios"
+    return beside if sources.name == "manager" and beside.is_dir() else Path(str(files("vuemantics_ws") / "scenarios"))
 
 
 def bundled_names() -> list[str]:

@@ -61,8 +61,9 @@ class Workers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._free:
-            self._free.pop().writer.transport.abort()
+        for line in self._free:
+            line.writer.transport.abort()
+        self._free.clear()
 
     async def publish(self, event: bytes, *, owner: str | None = None) -> Receipt:
         """Publish the bytes of one event.
@@ -124,7 +125,7 @@ class Workers:
 def _read_head(head: bytes) -> tuple[int, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(first.split(" ", 2)[1]), headers
+    return int(first.partition(" ")[2][:3]), headers
 
 
 def _read(status: int, body: bytes) -> Receipt:
