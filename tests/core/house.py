@@ -89,6 +89,7 @@ class LateHeads:
         self.watched: set[str] = set()
         self.owed: dict[str, Owed] = {}
         self.owners: dict[tuple[str, Version], str | None] = {}
+        self._accepted: dict[str, list[Head]] = {}
         self.at_once = False
         """Answer while the watch is being asked for, as a broker in memory does."""
 
@@ -99,9 +100,16 @@ class LateHeads:
         if verdict is Verdict.ACCEPTED:
             assert upload.head is not None
             self.owners[event.upload_id, upload.head.version] = upload.head.owner
+            self._accepted.setdefault(event.upload_id, []).append(upload.head)
             if event.upload_id in self.watched:
                 self._house.delivery.deliver(event.upload_id, upload.head)
         return verdict
+
+    def deliver_again(self, upload_id: str, index: int) -> None:
+        """Tell of the newest state but ``index`` once more, as a connection does that was lost and came back."""
+        accepted = self._accepted.get(upload_id, [])
+        if upload_id in self.watched and index < len(accepted):
+            self._house.delivery.deliver(upload_id, accepted[-1 - index])
 
     def known_head(self, upload_id: str) -> Head | None:
         return self._uploads[upload_id].head if upload_id in self._uploads else None

@@ -73,6 +73,11 @@ class Life(RuleBasedStateMachine):
         published = self.said[-1 - index % len(self.said)]
         assert self.house.publish(published, now=self.now) in (Verdict.DUPLICATE, Verdict.STALE, Verdict.AFTER_TERMINAL)
 
+    @rule(upload_id=_uploads, index=st.integers(0, 3))
+    def deliver_again(self, upload_id: str, index: int) -> None:
+        self.house.heads.deliver_again(upload_id, index)
+        self.house.flush()
+
     @rule(seconds=st.sampled_from((1.0, 5.0, 10.0, 61.0)))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -204,6 +209,6 @@ class LifeInTheOpen(Life):
 
 
 TestOwner = Life.TestCase
-TestOwner.settings = settings(max_examples=60, stateful_step_count=50)
+TestOwner.settings = settings(max_examples=120, stateful_step_count=50)
 TestOpen = LifeInTheOpen.TestCase
-TestOpen.settings = settings(max_examples=60, stateful_step_count=50)
+TestOpen.settings = settings(max_examples=120, stateful_step_count=50)

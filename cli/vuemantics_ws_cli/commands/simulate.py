@@ -8,7 +8,7 @@ from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.options import examples
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from types import TracebackType
     from typing import BinaryIO
 
     from vuemantics_ws.simulation.board import Board
@@ -65,9 +65,8 @@ def simulate(
     read = load_scenario(path)
     plan = make_plan(read, read.seed if seed is None else seed)
     log = Log()
-    with _trace_file(trace) as file:
-        if file is not None:
-            log.listen(lambda record: _write(file, to_ndjson([record])))
+    with _Trace(trace) as written:
+        log.listen(lambda record: written.write(to_ndjson([record])))
         try:
             report = asyncio.run(_play(plan, log, as_json=as_json))
         except asyncio.CancelledError:  # SIGTERM or SIGHUP
@@ -76,22 +75,50 @@ def simulate(
     raise typer.Exit(ExitCode.OK if report.holds else ExitCode.FAILED)
 
 
-def _trace_file(path: str | None) -> "AbstractContextManager[BinaryIO | None]":
-    import contextlib
+class _Trace:
+    """A file for all that happens, or none. What cannot be written is told at the end, since a run has to go on.
 
-    from vuemantics_ws.errors import BadSetting
+    Raises:
+        BadSetting: the file cannot be opened.
+        EnvironmentUnfit: it could not be written, at the end of the ``with``.
+    """
 
-    if path is None:
-        return contextlib.nullcontext()
-    try:
-        return open(path, "wb")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise BadSetting(f"--trace: {path} cannot be written: {reason}", setting="--trace") from None
+    def __init__(self, path: str | None) -> None:
+        from vuemantics_ws.errors import BadSetting
+
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._failed: OSError | None = None
+        if path is not None:
+            try:
+                self._file = open(path, "wb")  # noqa: SIM115 - closed at the end of the with
+            except OSError as error:
+                raise BadSetting(f"--trace: {path} cannot be written: {_reason(error)}", setting="--trace") from None
+
+    def write(self, data: bytes) -> None:
+        if self._file is not None and self._failed is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._failed = error
+
+    def __enter__(self) -> "_Trace":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None") -> None:
+        from vuemantics_ws.errors import EnvironmentUnfit
+
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as failed:
+                self._failed = self._failed or failed
+        if self._failed is not None and error is None:
+            raise EnvironmentUnfit(f"--trace: {self._path} could not be written: {_reason(self._failed)}")
 
 
-def _write(file: "BinaryIO", data: bytes) -> None:
-    file.write(data)
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _tell(report: "Report", *, replay: str, as_json: bool) -> None:
@@ -133,10 +160,13 @@ async def _play(plan: "Plan", log: "Log", *, as_json: bool) -> "Report":
             loop.add_signal_handler(number, playing.cancel)
     showing = asyncio.ensure_future(_show(plan, log, as_json=as_json))
     try:
-        return await playing
+        report = await playing
     finally:
         showing.cancel()
         await asyncio.wait([showing])
+    if not showing.cancelled():
+        showing.result()
+    return report
 
 
 async def _show(plan: "Plan", log: "Log", *, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """The broker inside one process: the default of ``serve``. It forgets everything when the process ends."""
 
-from vuemantics_ws.ambient import Clock
+from vuemantics_ws.ambient import Clock, SystemClock
 from vuemantics_ws.brokers.base import Deliver, Found, Receipt
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
 from vuemantics_ws.limits import Limits
@@ -12,8 +12,8 @@ class MemoryBroker:
     Uploads that somebody watches are kept; of the others the ``heads_max`` last published ones, for ``head_ttl_s``.
     """
 
-    def __init__(self, *, clock: Clock, limits: Limits | None = None) -> None:
-        self._clock = clock
+    def __init__(self, *, clock: Clock | None = None, limits: Limits | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._limits = limits or Limits()
         self._uploads: dict[str, Upload] = {}  # least recently published first
         self._watched: dict[str, Upload] = {}  # those that somebody watches, published yet or not

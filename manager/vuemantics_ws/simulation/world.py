@@ -124,6 +124,9 @@ class World:
             for task in (measuring, *publishing):
                 task.cancel()
             await asyncio.wait([measuring, *publishing])
+        for task in (measuring, *publishing):
+            if not task.cancelled():
+                task.result()  # a fault of ours must not pass for a quiet worker
         self._log.append(Settled(self.now(), cut_short))
         await self._say_goodbyes()
         await self._wait_until_empty(control)
