@@ -236,6 +236,24 @@ def test_a_disconnect_leaves_nothing_but_the_grace_time() -> None:
     run(scene)
 
 
+def test_disconnect_all_closes_real_sockets_and_ends_their_handlers() -> None:
+    async def scene(served: Application) -> None:
+        async with served.tab("alice") as first, served.tab("alice") as second:
+            await served.publish(progress("a", 0))
+            await first.follow("a", shows=0)
+            assert await second.next() == 0
+
+            await served.manager.disconnect_all()
+            await served.handlers_ended()
+
+            for tab in (first, second):
+                await asyncio.wait_for(tab.connection.wait_closed(), PATIENCE_S)
+                assert (tab.connection.close_code, tab.connection.close_reason) == (1012, "Server reloading")
+            assert sizes(served.manager) == {}
+
+    run(scene)
+
+
 def test_a_handler_that_raises_leaves_nothing_either() -> None:
     async def scene(served: Application) -> None:
         async with served.tab("alice") as broken, served.tab("alice") as whole:
