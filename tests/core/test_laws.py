@@ -14,11 +14,10 @@ from vuemantics_ws.limits import Limits
 
 USERS = ("alice", "bob")
 UPLOADS = ("u", "v", "w")
-FOLLOWS_MAX = 2
 TABS_MAX = 3
 
-_users = st.sampled_from(USERS)
-_uploads = st.sampled_from(("u", "u", "u", *UPLOADS))  # where much happens at one place, more goes wrong
+_which = st.integers(0, 5)
+"""Of however many there are."""
 _kinds = st.sampled_from(("queued", "progress", "completed", "failed"))
 _steps = st.sampled_from(("unversioned", "unversioned", "next", "gap", "attempt", "equal", "lower"))
 _owners = st.sampled_from(("alice", "alice", "bob", None, None))
@@ -39,25 +38,34 @@ class Life(RuleBasedStateMachine):
     access: Access = staticmethod(owner_only)
 
     @initialize(
+        users=st.integers(1, len(USERS)),
+        uploads=st.integers(1, len(UPLOADS)),
+        follows_max=st.integers(1, 2),
+        fast=st.lists(st.booleans(), min_size=3, max_size=3),
         at_once=st.sampled_from((False, False, True)),
         settles=st.booleans(),
-        fast=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     )
-    def begin(self, at_once: bool, settles: bool, fast: tuple[bool, bool, bool]) -> None:
-        limits = Limits(uploads_per_user_max=FOLLOWS_MAX, connections_per_user_max=TABS_MAX)
-        self.house = House(access=self.access, limits=limits)
+    def begin(self, users: int, uploads: int, follows_max: int, fast: list[bool], at_once: bool, settles: bool) -> None:
+        """Lives differ in size: in a small one more goes wrong at one place."""
+        self.users = USERS[:users]
+        self.uploads = UPLOADS[:uploads]
+        self.follows_max = follows_max
+        self.house = House(
+            access=self.access, limits=Limits(uploads_per_user_max=follows_max, connections_per_user_max=TABS_MAX)
+        )
         self.house.heads.at_once = at_once
         self.settles = settles
         self.now = 0.0
         self.number = 0
         self.said: list[bytes] = []
-        for user_id, reads_at_once in zip(("alice", "alice", "bob"), fast, strict=True):
-            self.house.join(user_id, fast=reads_at_once)
+        for place, reads_at_once in enumerate(fast):
+            self.house.join(self.user(place // 2), fast=reads_at_once)
 
     # Publishing.
 
-    @rule(kind=_kinds, upload_id=_uploads, step=_steps, owner=_owners, seconds=_pauses_s)
-    def publish(self, kind: str, upload_id: str, step: str, owner: str | None, seconds: float) -> None:
+    @rule(kind=_kinds, upload=_which, step=_steps, owner=_owners, seconds=_pauses_s)
+    def publish(self, kind: str, upload: int, step: str, owner: str | None, seconds: float) -> None:
+        upload_id = self.upload(upload)
         self.now += seconds
         self.number += 1
         head = self.house.heads.known_head(upload_id)
@@ -73,23 +81,24 @@ class Life(RuleBasedStateMachine):
         self.said.append(published)
         self.house.publish(published, owner, now=self.now)
 
-    @rule(index=st.integers(0, 5), upload_id=_uploads)
+    @rule(index=st.integers(0, 5), upload=_which)
     @precondition(lambda self: self.said)
-    def say_again(self, index: int, upload_id: str) -> None:
+    def say_again(self, index: int, upload: int) -> None:
         """The publisher does, which is refused, and the broker, as one does whose connection was lost."""
         published = self.said[-1 - index % len(self.said)]
         assert self.house.publish(published, now=self.now) in (Verdict.DUPLICATE, Verdict.STALE, Verdict.AFTER_TERMINAL)
-        self.house.heads.deliver_again(upload_id, index)
+        self.house.heads.deliver_again(self.upload(upload), index)
         self.house.flush()
 
     # Following.
 
-    @rule(user_id=_users, upload_id=_uploads, index=st.integers(0, TABS_MAX))
-    def follow(self, user_id: str, upload_id: str, index: int) -> None:
+    @rule(user=_which, upload=_which, index=st.integers(0, TABS_MAX))
+    def follow(self, user: int, upload: int, index: int) -> None:
+        user_id, upload_id = self.user(user), self.upload(upload)
         tab = self.tab_of(user_id, index)
         before = self.house.follows(user_id)
         evictable = [other for other in before if self.may_make_room(user_id, other)]
-        full = upload_id not in before and len(before) == FOLLOWS_MAX
+        full = upload_id not in before and len(before) == self.follows_max
         if full and not evictable:
             with pytest.raises(LimitReached) as caught:
                 self.house.follow(user_id, upload_id, tab)
@@ -106,16 +115,18 @@ class Life(RuleBasedStateMachine):
         for known in answers:
             assert known is (head is not None and self.house.access(user_id, head.owner))
 
-    @rule(user_id=_users, upload_id=_uploads, index=st.integers(0, TABS_MAX))
-    def give_up(self, user_id: str, upload_id: str, index: int) -> None:
+    @rule(user=_which, upload=_which, index=st.integers(0, TABS_MAX))
+    def give_up(self, user: int, upload: int, index: int) -> None:
+        user_id, upload_id = self.user(user), self.upload(upload)
         tab = self.tab_of(user_id, index)
         self.house.give_up(user_id, upload_id, tab)
         given_up_by = self.tabs_of(user_id) if tab is None else [tab]
         assert not any(other.holds(upload_id) for other in given_up_by)
 
-    @rule(upload_id=_uploads, answered=st.booleans())
+    @rule(upload=_which, answered=st.booleans())
     @precondition(lambda self: self.house.heads.owed)
-    def read_head(self, upload_id: str, answered: bool) -> None:
+    def read_head(self, upload: int, answered: bool) -> None:
+        upload_id = self.upload(upload)
         if upload_id not in self.house.heads.owed:
             return
         if answered:
@@ -126,8 +137,9 @@ class Life(RuleBasedStateMachine):
 
     # Coming and going.
 
-    @rule(user_id=_users, fast=st.booleans())
-    def join(self, user_id: str, fast: bool) -> None:
+    @rule(user=_which, fast=st.booleans())
+    def join(self, user: int, fast: bool) -> None:
+        user_id = self.user(user)
         if len(self.tabs_of(user_id)) < TABS_MAX:
             self.house.join(user_id, fast=fast)
             return
@@ -135,17 +147,18 @@ class Life(RuleBasedStateMachine):
             self.house.join(user_id)
         assert caught.value.limit == "connections_per_user_max"
 
-    @rule(user_id=_users, index=st.integers(0, TABS_MAX - 1), for_good=st.booleans())
-    def leave(self, user_id: str, index: int, for_good: bool) -> None:
+    @rule(user=_which, index=st.integers(0, TABS_MAX - 1), for_good=st.booleans())
+    def leave(self, user: int, index: int, for_good: bool) -> None:
+        user_id = self.user(user)
         tab = self.tab_of(user_id, index)
         if tab is not None:
             self.house.leave(tab)
         if for_good:
             self.house.delivery.registry.forget(user_id)
 
-    @rule(user_id=_users, index=st.integers(0, TABS_MAX - 1), bytes_max=st.sampled_from((1, 300, 1_000)))
-    def read(self, user_id: str, index: int, bytes_max: int) -> None:
-        tab = self.tab_of(user_id, index)
+    @rule(user=_which, index=st.integers(0, TABS_MAX - 1), bytes_max=st.sampled_from((1, 300, 1_000)))
+    def read(self, user: int, index: int, bytes_max: int) -> None:
+        tab = self.tab_of(self.user(user), index)
         if tab is not None:
             tab.read(bytes_max)
 
@@ -176,6 +189,12 @@ class Life(RuleBasedStateMachine):
         self.house.close()
 
     # Small words.
+
+    def user(self, number: int) -> str:
+        return self.users[number % len(self.users)]
+
+    def upload(self, number: int) -> str:
+        return self.uploads[number % len(self.uploads)]
 
     def tabs_of(self, user_id: str) -> list[Tab]:
         return [tab for tab in self.house.tabs if tab.user_id == user_id]
