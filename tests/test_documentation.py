@@ -19,8 +19,8 @@ SETTINGS = ROOT / "docs" / "settings.md"
 
 _SETTINGS_HEAD = """# Settings
 
-Each has an option of `vuemantics-ws serve`, an environment variable, and a key in a scenario's `server.config` (the option's name
-with underscores). Durations and sizes have units: `250ms`, `30s`, `5m`, `64KiB`, `1MiB`, `20/s`.
+Each has an option of `vuemantics-ws serve`, an environment variable, and a key in a scenario's `server.config` (the option's
+name with underscores). Durations and sizes have units: `250ms`, `30s`, `5m`, `64KiB`, `1MiB`, `20/s`.
 
 """
 

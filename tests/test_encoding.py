@@ -18,12 +18,12 @@ from websockets.uri import parse_uri
 
 from tests.browser_validator import problems
 from tests.events import UPLOAD_ID, completed, failed, progress
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.messages import (
     Auth,
     AuthError,
     AuthSuccess,
     ErrorMessage,
-    Frame,
     Gist,
     Message,
     Ping,

@@ -17,8 +17,9 @@ from vuemantics_ws.core.registry import Registry
 from vuemantics_ws.core.table import Table
 from vuemantics_ws.core.upload import Event, Verdict
 from vuemantics_ws.errors import BadEvent, BadMessage, LimitReached
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.limits import Limits
-from vuemantics_ws.messages import Frame, Gist, Message, encode, gist_of, read_server_message
+from vuemantics_ws.messages import Gist, Message, encode, gist_of, read_server_message
 from vuemantics_ws.socket_writer import SocketWriter, StateWriter, Turns
 
 logger = logging.getLogger(__name__)

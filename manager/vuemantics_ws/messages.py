@@ -1,10 +1,9 @@
-"""Every message of PROTOCOL.md, and the frame that carries one.
+"""Every message of PROTOCOL.md.
 
 What comes in is decoded into the structs below or refused with an error of ours, whatever the bytes are. What goes out
 passes the browser's validator: nullable fields are present, numbers are integers in their ranges, timestamps are ISO 8601.
 """
 
-import struct
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -332,46 +331,6 @@ def encode(message: Message) -> bytes:
     if isinstance(message, PydanticModel):
         return message.model_dump_json().encode()
     return _ENCODER.encode(dict(message))
-
-
-class Frame:
-    """One WebSocket text message in the bytes of its one unmasked frame (RFC 6455 section 5.2), built once and shared.
-
-    No extension is negotiated and nothing is fragmented, so the same bytes serve every connection.
-    """
-
-    __slots__ = ("_text", "data")
-
-    def __init__(self, payload: bytes) -> None:
-        self.data = _header(len(payload)) + payload
-        self._text: str | None = None
-
-    @classmethod
-    def of(cls, message: Message) -> "Frame":
-        return cls(encode(message))
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    @property
-    def payload(self) -> bytes:
-        size = self.data[1]
-        return self.data[10 if size == 127 else 4 if size == 126 else 2 :]
-
-    @property
-    def text(self) -> str:
-        """The payload as a string, for sockets that take text; decoded once."""
-        if self._text is None:
-            self._text = self.payload.decode()
-        return self._text
-
-
-def _header(size: int) -> bytes:
-    if size < 126:
-        return struct.pack("!BB", 0x81, size)
-    if size < 65_536:
-        return struct.pack("!BBH", 0x81, 126, size)
-    return struct.pack("!BBQ", 0x81, 127, size)
 
 
 # msgspec lets the last three of these escape on hostile input.

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from vuemantics_ws.closing import RELOADING_REASON, CloseCode
 from vuemantics_ws.core.outbox import ConflatingOutbox, OrderedOutbox
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.limits import Limits
-from vuemantics_ws.messages import Frame, Gist
+from vuemantics_ws.messages import Gist
 
 logger = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
     python -m tests.benchmarks.delivery [browsers] [events]
 
 Method: each system serves in a process of its own on core 0, and is told by its own timer to send the same event of some
-290 bytes, twenty a second. The browsers are bare sockets in this process on core 1, which count bytes. What is compared is the CPU time
-(user and system) of the serving process for each delivery, rounds of the systems in turn, the median of three. Ours judges,
-stores and encodes each event on the way; the others send a text that is ready.
+290 bytes, twenty a second. The browsers are bare sockets in this process on core 1, which count bytes. What is compared is
+the CPU time (user and system) of the serving process for each delivery, rounds of the systems in turn, the median of three.
+Ours judges, stores and encodes each event on the way; the others send a text that is ready.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from tests.benchmarks.node import SECRET, BareClient
 from tests.gateway.nodes import event
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.brokers.memory import MemoryBroker
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.gateway.run import _loop_factory
 from vuemantics_ws.gateway.server import Gateway, listen
 from vuemantics_ws.gateway.settings import Settings
-from vuemantics_ws.messages import Frame
 
 UPLOAD_ID = "00000001-0000-4000-8000-000000000000"
 EVENTS_PER_S = 20

@@ -10,7 +10,8 @@ from tests.connection_manager.loops import run, turns
 from tests.connection_manager.messages import completed, failed, note, progress, said
 from tests.connection_manager.sockets import TextSocket, sizes
 from vuemantics_ws.connection_manager import ConnectionManager
-from vuemantics_ws.messages import AuthSuccess, Frame
+from vuemantics_ws.frame import Frame
+from vuemantics_ws.messages import AuthSuccess
 
 
 def test_a_message_goes_to_every_connection_of_every_subscriber_and_to_nobody_else() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from vuemantics_ws.core.outbox import OrderedOutbox
-from vuemantics_ws.messages import Frame
+from vuemantics_ws.frame import Frame
 
 MESSAGES_MAX = 4
 BYTES_MAX = 200

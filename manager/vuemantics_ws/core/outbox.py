@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sized
 from typing import Generic, NamedTuple, TypeVar
 
-from vuemantics_ws.messages import Frame
+from vuemantics_ws.frame import Frame
 
 F = TypeVar("F", bound=Sized)
 

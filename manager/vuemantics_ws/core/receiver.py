@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from vuemantics_ws.messages import Frame
+from vuemantics_ws.frame import Frame
 
 
 class Receiver(Protocol):

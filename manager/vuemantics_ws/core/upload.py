@@ -7,15 +7,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from vuemantics_ws.messages import (
-    VERSION_NUMBER_MAX,
-    Frame,
-    Stage,
-    UploadProgress,
-    outcome_of,
-    read_upload_message,
-    with_version,
-)
+from vuemantics_ws.frame import Frame
+from vuemantics_ws.messages import VERSION_NUMBER_MAX, Stage, UploadProgress, outcome_of, read_upload_message, with_version
 
 STRAGGLER_WINDOW_S = 10.0
 """For this long after an end, progress without a version that is not ``queued`` is a straggler of the attempt that ended."""

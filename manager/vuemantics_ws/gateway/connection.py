@@ -24,13 +24,13 @@ from websockets.server import ServerProtocol
 
 from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.outbox import ConflatingOutbox
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.gateway.handshake import accept, bad_request, request_too_large
 from vuemantics_ws.gateway.inbound import Allowance, Assembly, Violation, check_text
 from vuemantics_ws.gateway.kernel import STALL_CHECKS, StallWatch, tune
 from vuemantics_ws.gateway.port import Conversation, Phase, Port
 from vuemantics_ws.gateway.quiet import QUIET
 from vuemantics_ws.gateway.timers import NEVER
-from vuemantics_ws.messages import Frame
 
 logger = logging.getLogger(__name__)
 

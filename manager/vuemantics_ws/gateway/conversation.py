@@ -11,10 +11,11 @@ from vuemantics_ws.ambient import Clock
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.session import TABLE, Do, Input, State, Step, classify, classify_first
 from vuemantics_ws.errors import LimitReached, TokenRefused
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.gateway.auth import Authenticator, Identity
 from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.timers import NEVER, Timers
-from vuemantics_ws.messages import AuthError, AuthSuccess, ErrorMessage, Frame, Message, Ping, Subscribed, Unsubscribed
+from vuemantics_ws.messages import AuthError, AuthSuccess, ErrorMessage, Message, Ping, Subscribed, Unsubscribed
 
 logger = logging.getLogger(__name__)
 
