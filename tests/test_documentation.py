@@ -11,6 +11,7 @@ import pytest
 from vuemantics_ws.closing import CLOSINGS
 from vuemantics_ws.core.session import ERROR_CODES
 from vuemantics_ws.gateway.settings import settings_table
+from vuemantics_ws.messages import UploadCompleted, UploadFailed, UploadProgress, read_upload_message
 from vuemantics_ws_cli.exit_codes import exit_code_table
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +81,13 @@ def test_every_option_in_the_readme_is_one(command: str) -> None:
 
     for option in (word for word in words if word.startswith("--")):
         assert f"{option} " in said, option
+
+
+def test_the_events_of_the_protocol_page_are_events() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    events = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+
+    assert [type(read_upload_message(event.encode())) for event in events] == [UploadProgress, UploadCompleted, UploadFailed]
 
 
 def test_the_readme_names_the_two_commands() -> None:

@@ -40,11 +40,15 @@ async def issue(user: str, *, secret: str | None, control: str, ttl_s: float) ->
     """A token, made with the secret where there is one, else by the server.
 
     Raises:
-        BadSetting: the secret is empty.
+        BadSetting: the secret or the user is empty, or the time is none.
         EnvironmentUnfit, Refused: as the control port answers.
     """
     if secret == "":
         raise BadSetting("--secret: expected a secret that is not empty", setting="--secret")
+    if not user or not user.isprintable():
+        raise BadSetting("USER: expected a name of printable characters", setting="USER")
+    if ttl_s <= 0:
+        raise BadSetting("--ttl: expected more than 0s", setting="--ttl")
     if secret is not None:
         return mint_token(user, secret=secret, ttl_s=ttl_s, now=SystemClock().wall())
     check_url(control, setting="--control", schemes=("http", "https"))

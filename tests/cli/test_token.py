@@ -46,3 +46,17 @@ def test_a_public_key_is_no_secret() -> None:
 
     assert outcome.code == 2
     assert "AAAA" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("",), "error: USER: expected a name of printable characters\n"),
+        (("al\nice",), "error: USER: expected a name of printable characters\n"),
+        (("alice", "--ttl", "0s"), "error: --ttl: expected more than 0s\n"),
+    ],
+)
+def test_a_token_for_nobody_or_no_time_is_refused_here(arguments: tuple[str, ...], error: str) -> None:
+    outcome = run("token", *arguments, "--secret", SECRET)
+
+    assert (outcome.code, outcome.out, outcome.err.splitlines(keepends=True)[-1]) == (2, "", error)

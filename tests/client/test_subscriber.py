@@ -39,6 +39,18 @@ async def answered(script: Script) -> list[dict[str, Any]]:
 
 
 class TestConversation:
+    def test_a_state_that_comes_twice_is_yielded_once(self) -> None:
+        state = {"action": "upload_failed", "upload_id": "u1", "attempt": 1, "seq": 3}
+
+        async def script(peer: Peer) -> None:
+            await peer.welcome()
+            for said in (state, {"action": "subscribed", "upload_id": "u1", "known": True}, state, {**state, "seq": 4}, state):
+                await peer.send(**said)
+
+        got = run(answered(script))
+
+        assert [message.get("seq") for message in got] == [3, None, 4, 3]
+
     def test_it_authenticates_subscribes_and_yields_what_comes(self) -> None:
         heard: list[Any] = []
 

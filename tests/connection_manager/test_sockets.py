@@ -9,6 +9,10 @@ from tests.connection_manager.loops import run, turns
 from tests.connection_manager.messages import completed, note, progress, said
 from tests.connection_manager.sockets import JSONSocket, Peer, PlainSocket, StubbornSocket, TextSocket, sizes
 from vuemantics_ws.connection_manager import ConnectionManager
+from vuemantics_ws.frame import Frame
+from vuemantics_ws.limits import Limits
+from vuemantics_ws.messages import Gist
+from vuemantics_ws.socket_writer import SocketWriter, Turns
 
 KINDS = [TextSocket, PlainSocket, JSONSocket]
 
@@ -190,6 +194,24 @@ def test_a_socket_that_refuses_to_be_cancelled_sends_nothing_more() -> None:
 
         assert (socket.sends_begun, socket.sent) == (1, [])
         assert sizes(manager) == {}
+
+    run(main())
+
+
+def test_a_writer_that_was_stopped_takes_nothing_and_gives_nothing_up() -> None:
+    async def main() -> None:
+        dropped: list[SocketWriter] = []
+        socket, turns_of_loop = TextSocket(), Turns()
+        writer = SocketWriter(
+            "alice", socket, limits=Limits(), turns=turns_of_loop, dropped=lambda writer, code: dropped.append(writer)
+        )
+        writer.stop()
+
+        for number in range(300):
+            writer.put(Frame.of(note(number)), Gist(None, None))
+            await turns_of_loop.two()
+
+        assert (socket.sent, socket.closings, dropped) == ([], [], [])
 
     run(main())
 

@@ -4,14 +4,15 @@ import json
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.events import read
-from vuemantics_ws.core.access import Access
+from tests.events import completed, progress, read
+from vuemantics_ws.core.access import Access, anyone
 from vuemantics_ws.core.counters import Counters
 from vuemantics_ws.core.delivery import Delivery
 from vuemantics_ws.core.outbox import ConflatingOutbox
 from vuemantics_ws.core.upload import Head, Upload, Verdict, Version
+from vuemantics_ws.frame import Frame
 from vuemantics_ws.limits import Limits
-from vuemantics_ws.messages import Frame, Subscribed
+from vuemantics_ws.messages import Subscribed
 
 
 class Heard(NamedTuple):
@@ -246,3 +247,18 @@ class House:
         assert self.heads.watched == set()
         assert self.heads.owed == {}
         assert self.answered == self.asked
+
+
+def house_of(*, access: Access = anyone, at_once: bool = True, follows_max: int = 10) -> House:
+    house = House(access=access, limits=Limits(uploads_per_user_max=follows_max, connections_per_user_max=3))
+    house.heads.at_once = at_once
+    return house
+
+
+def say(house: House, upload_id: str = "u", *, number: int = 0, owner: str | None = None, end: bool = False) -> None:
+    published = completed(upload_id=upload_id, number=number) if end else progress(upload_id=upload_id, number=number)
+    house.publish(published, owner)
+
+
+def versions(tab: Tab, upload_id: str = "u") -> list[tuple[int, int]]:
+    return [news.version for news in tab.heard.get(upload_id, [])]

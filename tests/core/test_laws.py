@@ -218,6 +218,6 @@ class LifeInTheOpen(Life):
 
 
 TestOwner = Life.TestCase
-TestOwner.settings = settings(max_examples=120, stateful_step_count=50)
+TestOwner.settings = settings(max_examples=80, stateful_step_count=40)
 TestOpen = LifeInTheOpen.TestCase
-TestOpen.settings = settings(max_examples=120, stateful_step_count=50)
+TestOpen.settings = settings(max_examples=80, stateful_step_count=40)

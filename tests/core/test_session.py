@@ -4,7 +4,7 @@ import pytest
 
 from tests.events import UPLOAD_ID
 from vuemantics_ws.closing import CloseCode
-from vuemantics_ws.core.session import TABLE, Do, Input, State, Step, classify, classify_first
+from vuemantics_ws.core.session import ERROR_CODES, TABLE, Do, Input, State, Step, classify, classify_first
 
 FIRST_MESSAGES = {
     b'{"type":"auth","token":"t"}': Input.AUTH,
@@ -131,3 +131,8 @@ class TestClassify:
 
 def test_the_codes_of_the_table_are_the_server_s_own() -> None:
     assert {step.code for step in TABLE.values() if step.code is not None} <= set(CloseCode)
+
+
+def test_an_error_is_one_of_the_protocol_s_and_has_its_cause_and_cure() -> None:
+    assert set(ERROR_CODES) == {"bad_message", "upload_limit", "not_supported"}
+    assert all(cause and cure for cause, cure in ERROR_CODES.values())

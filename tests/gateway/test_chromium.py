@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -68,17 +68,15 @@ class _Site:
         self.report: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        if head.startswith("POST /report"):
-            size = next(int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-length"))
-            self.report.set_result(json.loads(await reader.readexactly(size)))
-        body = self.page.encode() if head.startswith("GET / ") else b""
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body)
-        )
-        writer.write(body)
-        await writer.drain()
-        writer.close()
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):  # browsers open sockets to spare
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            if head.startswith("POST /report"):
+                size = next(int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-length"))
+                self.report.set_result(json.loads(await reader.readexactly(size)))
+            body = self.page.encode() if head.startswith("GET / ") else b""
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\n")
+            writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
 
 
 @pytest.mark.slow

@@ -157,8 +157,9 @@ async def follow(
     """Every message about these uploads, for as long as a server sends them.
 
     With a ``backoff`` it comes back whenever the application's browser would, and begins to count anew after each success.
-    Unlike that browser it repeats its subscriptions, so it does not depend on the server's grace time. Use it under
-    :func:`contextlib.aclosing`, so that leaving the loop closes the connection.
+    Unlike that browser it repeats its subscriptions, so it does not depend on the server's grace time. Where the user follows
+    an upload already, the newest state comes twice, on connecting and on subscribing; it is yielded once a connection. Use it
+    under :func:`contextlib.aclosing`, so that leaving the loop closes the connection.
 
     Raises:
         EnvironmentUnfit: no server, or none any more, and no try is left.
@@ -174,8 +175,10 @@ async def follow(
                 notice(Connected(subscriber.user_id, again))
                 again, tries = True, 0
                 delays = backoff.delays(dice) if backoff is not None else iter(())
+                shown: dict[str, tuple[int, int]] = {}
                 while (message := await subscriber.receive()) is not None:
-                    yield message
+                    if not _is_repeated(message, shown):
+                        yield message
                 return
         except (EnvironmentUnfit, Refused) as error:
             pause_s = next(delays, None) if comes_back(error) else None
@@ -185,6 +188,19 @@ async def follow(
             tries += 1
             notice(Waiting(error, pause_s, tries, backoff.tries_max))
             await asyncio.sleep(pause_s)
+
+
+def _is_repeated(message: dict[str, Any], shown: dict[str, tuple[int, int]]) -> bool:
+    """Whether this version of the upload was shown before; if not, it is noted as shown."""
+    attempt, seq = message.get("attempt"), message.get("seq")
+    payload = message.get("payload")
+    upload_id = (payload if isinstance(payload, dict) else message).get("upload_id")
+    if not isinstance(attempt, int) or not isinstance(seq, int) or not isinstance(upload_id, str):
+        return False
+    if shown.get(upload_id) == (attempt, seq):
+        return True
+    shown[upload_id] = (attempt, seq)
+    return False
 
 
 async def _open(url: str, origin: str | None, timeout_s: float) -> ClientConnection:

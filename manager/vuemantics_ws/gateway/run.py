@@ -72,6 +72,8 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
             control_url = _url("http", *control_socket.getsockname()[:2])
             ready(Ready(_url("ws", *gateway.address, "/ws/uploads"), control_url, os.getpid()))
             await stop.wait()
+            if gateway.connections:
+                logger.info("saying goodbye to %d connections; a second signal ends it at once", len(gateway.connections))
         await gateway.stop(at_once=at_once)
         control.should_exit = True
         control.force_exit = at_once.is_set()
@@ -87,7 +89,7 @@ class _Control(uvicorn.Server):
             application,
             log_config=None,
             access_log=False,
-            log_level="warning",
+            log_level="error",  # it would recommend what we have left out on purpose
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=1,
