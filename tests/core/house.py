@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.events import completed, progress, read
+from vuemantics_ws.brokers.base import Found
 from vuemantics_ws.core.access import Access, anyone
 from vuemantics_ws.core.counters import Counters
 from vuemantics_ws.core.delivery import Delivery
@@ -77,7 +78,7 @@ class Tab:
 class Owed:
     """A head that somebody waits for. ``read`` holds what the reading found, once it has been done."""
 
-    found: object
+    found: Found
     read: list[Head | None] = field(default_factory=list)
 
 
@@ -120,7 +121,7 @@ class LateHeads:
         assert head is not None
         return head
 
-    def watch(self, upload_id: str, found: object) -> None:
+    def watch(self, upload_id: str, found: Found) -> None:
         assert upload_id not in self.watched
         self.watched.add(upload_id)
         self.owed[upload_id] = Owed(found)
@@ -139,7 +140,6 @@ class LateHeads:
     def answer(self, upload_id: str) -> None:
         self.read(upload_id)
         owed = self.owed.pop(upload_id)
-        assert callable(owed.found)
         owed.found(owed.read[0])
 
 

@@ -369,3 +369,12 @@ def test_a_fault_of_ours_costs_one_connection_and_quotes_nothing(
     assert tables["connections"] == 1
     assert len(caplog.records) == 1
     assert said not in caplog.text
+
+
+def test_many_direct_messages_at_once_are_no_offence_of_a_peer_that_takes_them() -> None:
+    async def scenario() -> list[int]:
+        async with gateway() as node, browser(node, "alice") as tab:
+            await asyncio.gather(*(node.manager.send_to_user("alice", {"action": "news", "n": n}) for n in range(1_000)))
+            return [(await tab.next())["n"] for _ in range(1_000)]
+
+    assert asyncio.run(scenario()) == list(range(1_000))

@@ -219,11 +219,16 @@ class Connection(asyncio.Protocol):
             self._touch()
 
     def put_direct(self, frame: Frame) -> None:
+        if not self._add_direct(frame.data):
+            self.flush()  # many at once are no offence of a peer that takes them
+            if not self._add_direct(frame.data):
+                asyncio.get_running_loop().call_soon(self.close, CloseCode.STALLED, "too many messages wait")
+                return
+        self._touch()
+
+    def _add_direct(self, frame: bytes) -> bool:
         limits = self._port.limits
-        if self._outbox.add_direct(frame.data, count_max=limits.direct_messages_max, bytes_max=limits.direct_bytes_max):
-            self._touch()
-        else:
-            asyncio.get_running_loop().call_soon(self.close, CloseCode.STALLED, "too many messages wait")
+        return self._outbox.add_direct(frame, count_max=limits.direct_messages_max, bytes_max=limits.direct_bytes_max)
 
     def reply(self, frame: bytes) -> None:
         """An answer to this peer. While too many of them wait, nothing more is read from it."""
