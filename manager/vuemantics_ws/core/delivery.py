@@ -4,7 +4,7 @@ A subscribe watches first and reads the head then, so between a snapshot and wha
 connections of a process share one head an upload, so none is sent twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +21,11 @@ Answer = Callable[[bool], None]
 
 Watch = Callable[[str, Callable[[Head | None], None]], None]
 Unwatch = Callable[[str], None]
+
+
+OUTBOXES_LOOKED_INTO_MAX = 100
+"""How many finished uploads a subscribe over the maximum looks at, whether their ends have left: it must not cost everybody's
+time that somebody's tabs read nothing."""
 
 
 class Asked(NamedTuple):
@@ -64,7 +69,7 @@ class Delivery:
         Raises:
             LimitReached: the user follows all that a user may follow, and none of it is finished and delivered.
         """
-        makes_room = partial(self._is_done_with, user_id)
+        makes_room = partial(self._is_done_with, user_id, iter(range(OUTBOXES_LOOKED_INTO_MAX)))
         followed, upload = self.registry.follow(user_id, upload_id, receiver, makes_room)
         if upload is None:
             raise LimitReached(
@@ -149,11 +154,11 @@ class Delivery:
         receiver.put_state(upload.upload_id, head.frame)
         self._counters.deliveries += 1
 
-    def _is_done_with(self, user_id: str, upload: Upload[Receiver]) -> bool:
+    def _is_done_with(self, user_id: str, looks: Iterator[int], upload: Upload[Receiver]) -> bool:
         """Whether an upload may make room: it is known to have ended, and every connection of the user has had its end."""
         if upload.head is None or not upload.finished or not self._access(user_id, upload.head.owner):
             return False
-        if upload.upload_id in self._asked:
+        if upload.upload_id in self._asked or next(looks, None) is None:
             return False
         return not any(connection.holds(upload.upload_id) for connection in self.registry.users[user_id].connections)
 

@@ -10,7 +10,6 @@ frames in one write. When the transport says that its buffer is full, states are
 import asyncio
 import logging
 import struct
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
@@ -29,7 +28,7 @@ from vuemantics_ws.gateway.handshake import accept, bad_request, request_too_lar
 from vuemantics_ws.gateway.inbound import Allowance, Assembly, Violation, check_text
 from vuemantics_ws.gateway.kernel import STALL_CHECKS, StallWatch, tune
 from vuemantics_ws.gateway.port import Conversation, Phase, Port
-from vuemantics_ws.gateway.quiet import QUIET
+from vuemantics_ws.gateway.quiet import QUIET, log_fault
 from vuemantics_ws.gateway.timers import NEVER
 
 logger = logging.getLogger(__name__)
@@ -37,13 +36,16 @@ logger = logging.getLogger(__name__)
 CHUNK_BYTES = 4_096
 """Bytes are parsed in pieces, so that a flood is noticed before all of it has been answered."""
 
+CLOSING_BYTES_MAX = 64 * 1024
+"""What is read of a peer that goes on after its end; the rest stays in the kernel."""
+
 
 class Connection(asyncio.Protocol):
     """A receiver of frames with a socket behind it."""
 
     __slots__ = (
         "_allowance", "_assembly", "_close_by", "_code", "_conversation", "_heard_at", "_on_flushed", "_outbox", "_phase",
-        "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_requested", "_stall", "_touched",
+        "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_stall", "_touched", "_unmetered",
         "_written", "due_tick", "number", "opened_at", "peer_address", "transport",
     )  # fmt: skip
 
@@ -66,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._touched = False
         self._on_flushed: Callable[[], None] | None = None
-        self._requested = 0
+        self._unmetered = 0  # bytes of the request, and of what comes after the end
         self._written = 0
         self._heard_at = 0.0
         self._pinged_at = 0.0
@@ -96,17 +98,20 @@ class Connection(asyncio.Protocol):
             return
         now = self._heard_at = self._port.timers.now()
         try:
-            if len(data) <= CHUNK_BYTES:
-                self._read(data, now)
-            else:
-                for start in range(0, len(data), CHUNK_BYTES):
-                    self._read(data[start : start + CHUNK_BYTES], now)
+            for start in range(0, len(data), CHUNK_BYTES):
+                self._read(data[start : start + CHUNK_BYTES], now)
         except Violation as violation:
             self.close(violation.code, violation.reason)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must cost this connection only
-            where = "".join(traceback.format_tb(error.__traceback__))  # and not the message, which may quote what came
-            logger.error("connection %d: a fault of ours: %s\n%s", self.number, type(error).__name__, where)
+        except Exception as error:  # noqa: BLE001 - see on_fault
+            self.on_fault(error)
+
+    def on_fault(self, error: Exception) -> None:
+        """A fault of ours, which must cost this connection only."""
+        log_fault(logger, f"connection {self.number}", error)
+        try:
             self.close(CloseCode.INTERNAL_ERROR, "a fault of ours")
+        except Exception:  # noqa: BLE001 - it is closing that fails
+            self.abort()
 
     def eof_received(self) -> bool:
         return False  # the transport closes itself
@@ -144,6 +149,11 @@ class Connection(asyncio.Protocol):
             protocol = self._protocol
             if not data or protocol is None:
                 return
+        if self._phase is Phase.CLOSING:
+            self._unmetered += len(data)
+            if self._unmetered > CLOSING_BYTES_MAX and self.transport is not None:
+                self.transport.pause_reading()
+                return
         protocol.receive_data(data)
         limits = self._port.limits
         if protocol.state is OPEN:
@@ -163,7 +173,7 @@ class Connection(asyncio.Protocol):
         while data and self._phase is Phase.HANDSHAKE:
             end = data.find(b"\n") + 1 or len(data)
             protocol.receive_data(data[:end])
-            self._requested += end
+            self._unmetered += end
             data = data[end:]
             events = protocol.events_received()
             if events:
@@ -173,7 +183,7 @@ class Connection(asyncio.Protocol):
                     self._upgrade(protocol)
                     return data
             elif protocol.handshake_exc is None:
-                if self._requested <= self._port.limits.request_bytes_max:
+                if self._unmetered <= self._port.limits.request_bytes_max:
                     continue
                 protocol.send_response(request_too_large())
             elif protocol.writes == [b""]:  # no HTTP: the library would just hang up
@@ -261,6 +271,7 @@ class Connection(asyncio.Protocol):
                 self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
         if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max and self.transport is not None:
             self._reading = True
+            self._heard_at = self._port.timers.now()
             self.transport.resume_reading()
         if self._on_flushed is not None and self._stall is None and not outbox:
             flushed, self._on_flushed = self._on_flushed, None
@@ -358,6 +369,13 @@ class Connection(asyncio.Protocol):
         self._schedule(self._port.timers.now())
 
     def on_timer(self, now: float) -> float:
+        try:
+            return self._on_due(now)
+        except Exception as error:  # noqa: BLE001 - see on_fault
+            self.on_fault(error)
+            return NEVER
+
+    def _on_due(self, now: float) -> float:
         if self._phase is not Phase.OPEN:
             if self._phase is not Phase.CLOSED and now >= self._close_by:
                 self.abort()
@@ -386,6 +404,8 @@ class Connection(asyncio.Protocol):
 
     def _silent_at(self) -> float:
         limits = self._port.limits
+        if not self._reading:
+            return NEVER  # its signs of life wait unread, and the stall watch looks after it
         if self._pinged_at > self._heard_at:
             return self._pinged_at + limits.silence_grace_s
         return self._heard_at + limits.silence_timeout_s

@@ -216,6 +216,7 @@ _WORDS = {
     400: ("bad_request", "expected a request that can be read"),
     404: ("not_found", "there is nothing at this path"),
     405: ("method_not_allowed", "expected another method"),
+    408: ("too_slow", "expected the whole body sooner"),
 }
 
 

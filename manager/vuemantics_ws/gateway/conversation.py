@@ -56,7 +56,8 @@ class UploadConversation:
         self._take(Input.BINARY)
 
     def on_liveness_due(self) -> None:
-        self._connection.reply(_PING)
+        if self._state is State.AUTHENTICATED:  # a pong in the place of the auth message would end the connection
+            self._connection.reply(_PING)
 
     def on_deadline(self, now: float) -> None:
         if self._state is State.AUTHENTICATING:

@@ -15,6 +15,7 @@ would have been obeyed (CSRF). Or it can have its own name point at this machine
 No answer ever allows another origin to read it (CORS).
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 
@@ -28,6 +29,9 @@ from vuemantics_ws.gateway.answers import problem
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
 _OF_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 
+BODY_TIMEOUT_S = 10.0
+"""How long a request's body may take."""
+
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -36,7 +40,7 @@ _HEADERS = (
 
 
 class Guard:
-    """Refuses requests that a stranger's page may have sent, and stops reading bodies that are too big.
+    """Refuses requests that a stranger's page may have sent, and stops reading bodies that are too big or too slow.
 
     Args:
         allowed_hosts: names, beside those of loopback, under which the port may be called, without a port.
@@ -93,12 +97,20 @@ class Guard:
         return is_loopback(name) or name in self._allowed_hosts
 
     def _limit(self, receive: Receive) -> Receive:
-        received = 0
+        received, whole = 0, False
+        deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
 
         async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, headers={"Connection": "close"}) from None
             received += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if received > self._body_bytes_max:
                 raise HTTPException(413)
             return message

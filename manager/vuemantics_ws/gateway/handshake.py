@@ -90,6 +90,11 @@ class HandshakePolicy:
             return _unavailable("this server is full", FULL_RETRY_AFTER_S)
         return None
 
+    def trusts(self, peer_address: str) -> bool:
+        """Whether this is a proxy whose word counts."""
+        address = _read_address(peer_address)
+        return address is not None and self._is_trusted(address)
+
     def client_address(self, request: Request, peer_address: str) -> str:
         """The address that a client's limits are counted by: the peer's, unless that is a proxy whose word counts.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import uvicorn
 
 from vuemantics_ws.ambient import SystemClock, system_random
 from vuemantics_ws.brokers.memory import MemoryBroker
+from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.control import create_control_application
 from vuemantics_ws.gateway.development import development_secret
 from vuemantics_ws.gateway.server import Gateway, listen
@@ -43,9 +45,9 @@ def run(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
         The exit code, 0 after an orderly stop.
 
     Raises:
-        EnvironmentUnfit: a port cannot be had.
+        EnvironmentUnfit: a port cannot be had, or too few files.
     """
-    _allow_files(settings.connections_max + settings.unauthenticated_max + SPARE_FILES)
+    settings = _fit_into_files(settings)
     with asyncio.Runner(loop_factory=_loop_factory(settings.uvloop)) as runner:
         return runner.run(serve(settings, ready=ready))
 
@@ -140,20 +142,35 @@ def _loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop
     return uvloop.new_event_loop
 
 
-def _allow_files(wanted: int) -> None:
-    """Raise the soft limit on open files as far as it goes, and say so where that is too little."""
+def _fit_into_files(settings: Settings) -> Settings:
+    """Raise the soft limit on open files as far as it goes, and take fewer connections where that is too little.
+
+    A process that has used up its files lets nobody in, and asyncio logs every attempt.
+
+    Raises:
+        EnvironmentUnfit: there are not even enough for those who have not authenticated.
+    """
     try:
         import resource
     except ImportError:
-        return
+        return settings
+    others = 2 * settings.unauthenticated_max + SPARE_FILES  # who must make room goes in its own time
+    wanted = settings.connections_max + others
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    if allowed < wanted:
-        logger.warning(
-            "this process may open %d files, and connections-max asks for %d: raise the limit (ulimit -n)", allowed, wanted
-        )
+    if allowed >= wanted:
+        return settings
+    if allowed <= others:
+        hint = "raise the limit (ulimit -n), or lower --unauthenticated-max"
+        raise EnvironmentUnfit(f"this process may open {allowed} files, and needs more than {others}", hint=hint)
+    fitting = allowed - others
+    logger.warning(
+        "this process may open %d files, so connections-max is %d instead of %d: raise the limit (ulimit -n)",
+        *(allowed, fitting, settings.connections_max),
+    )
+    return dataclasses.replace(settings, connections_max=fitting)
 
 
 def _url(scheme: str, host: str, port: int, path: str = "") -> str:

@@ -72,9 +72,12 @@ class Gateway:
         self._places = Places(places_max=settings.unauthenticated_max, per_address_max=settings.unauthenticated_per_address_max)
         self.connections: dict[Connection, None] = {}
         """Every open socket of the public port, oldest first."""
+        self._crowded_out: dict[Connection, None] = {}
+        """Those of them that had to make room and have not gone yet, oldest first."""
         self._numbers = 0
         self._touched: list[Connection] = []
         self._server: asyncio.Server | None = None
+        self._aborting = False
         self._empty = asyncio.Event()
         self._empty.set()
         self._started_at = self.timers.now()
@@ -110,6 +113,7 @@ class Gateway:
         await asyncio.wait([draining, hurry])
         if self._server is not None:
             self._server.close()
+        self._aborting = True
         for connection in list(self.connections):
             connection.abort()
         await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
@@ -168,10 +172,15 @@ class Gateway:
     def opened(self, connection: Connection) -> None:
         self.connections[connection] = None
         self._empty.clear()
-        self._seat(connection, connection.peer_address)
+        if self._aborting:  # it was accepted at the last moment
+            connection.abort()
+            return
+        # Whom a proxy speaks for stands in the request: until it is read, no address is known to count by.
+        self._seat(connection, "" if self._policy.trusts(connection.peer_address) else connection.peer_address)
 
     def answer(self, connection: Connection, request: Request) -> Response | None:
-        full = len(self.connections) - len(self._places) >= self.limits.connections_max
+        admitted = len(self.connections) - len(self._places) - len(self._crowded_out)
+        full = admitted >= self.limits.connections_max
         response = self._policy.check(request, full=full, draining=self.state != "ready")
         if response is not None:
             if full and response.status_code == 503:
@@ -200,6 +209,7 @@ class Gateway:
 
     def ended(self, connection: Connection, code: int | None) -> None:
         self._places.leave(connection)
+        self._crowded_out.pop(connection, None)
         self.connections.pop(connection, None)
         if not self.connections:
             self._empty.set()
@@ -219,15 +229,21 @@ class Gateway:
             return
         oldest, limit = crowded_out
         self.manager.counters.limits[limit] += 1
-        if oldest.phase is Phase.OPEN:
-            oldest.close(CloseCode.SERVER_FULL, "unauthenticated")
-        else:
+        if oldest.phase is not Phase.OPEN:
             oldest.abort()
+            return
+        oldest.close(CloseCode.SERVER_FULL, "unauthenticated")
+        self._crowded_out[oldest] = None
+        if len(self._crowded_out) > self.limits.unauthenticated_max:
+            next(iter(self._crowded_out)).abort()  # who does not answer the close must not take a file for long
 
     def _flush(self) -> None:
         touched, self._touched = self._touched, []
         for connection in touched:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception as error:  # noqa: BLE001 - the others are still to come
+                connection.on_fault(error)
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

@@ -10,6 +10,9 @@ import math
 from typing import Protocol
 
 RESOLUTION_S = 0.05
+LATE_S = 1.0
+"""So late, the loop was blocked, and what peers sent meanwhile has not been read: they are heard before they are judged."""
+
 NEVER = math.inf
 
 
@@ -31,6 +34,7 @@ class Timers:
         self._due: dict[int, list[Timed]] = {}
         self._ticks: list[int] = []  # a heap of the keys of _due
         self._handle: asyncio.TimerHandle | None = None
+        self._wanted_at = NEVER
 
     def now(self) -> float:
         return self._loop.time()
@@ -66,11 +70,16 @@ class Timers:
     def _arm(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = self._loop.call_at(self._ticks[0] * RESOLUTION_S, self._fire)
+        self._wanted_at = max(self._ticks[0] * RESOLUTION_S, self._loop.time())
+        self._handle = self._loop.call_at(self._wanted_at, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
         now = self._loop.time()
+        if now - self._wanted_at > LATE_S:
+            self._wanted_at = NEVER  # once, or a loop that is always late would judge nobody
+            self._handle = self._loop.call_at(now + RESOLUTION_S, self._fire)
+            return
         while self._ticks and self._ticks[0] * RESOLUTION_S <= now:
             tick = heapq.heappop(self._ticks)
             for timed in self._due.pop(tick):
