@@ -378,3 +378,10 @@ def test_many_direct_messages_at_once_are_no_offence_of_a_peer_that_takes_them()
             return [(await tab.next())["n"] for _ in range(1_000)]
 
     assert asyncio.run(scenario()) == list(range(1_000))
+
+
+def test_nobody_is_pinged_who_has_not_authenticated() -> None:
+    said, code = asyncio.run(_said_before_the_end([], auth_timeout_s=0.5, ping_interval_s=0.1))
+
+    assert said == [{"action": "auth_error", "message": "Authentication timeout"}]
+    assert code == 4001
