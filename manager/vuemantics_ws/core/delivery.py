@@ -23,7 +23,7 @@ Watch = Callable[[str, Callable[[Head | None], None]], None]
 Unwatch = Callable[[str], None]
 
 
-OUTBOXES_LOOKED_INTO_MAX = 100
+OUTBOXES_LOOKED_INTO_MAX = 32
 """How many finished uploads a subscribe over the maximum looks at, whether their ends have left: it must not cost everybody's
 time that somebody's tabs read nothing."""
 
