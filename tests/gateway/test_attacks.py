@@ -14,7 +14,6 @@ from typing import Any, cast
 import pytest
 from websockets.frames import Opcode
 
-from tests.gateway.controlled import exchange
 from tests.gateway.nodes import browser, client, completed, event, gateway
 from tests.gateway.raw_client import RawClient, frame, raw_client
 from tests.gateway.test_timers import Alarm, Loop
@@ -22,7 +21,6 @@ from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.frame import Frame
-from vuemantics_ws.gateway import guard
 from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.timers import LATE_S, RESOLUTION_S, Timers
 from vuemantics_ws.limits import Limits
@@ -49,8 +47,8 @@ def _never_reads(guest: RawClient) -> Any:
 
 @pytest.mark.parametrize(
     "flood",
-    [frame(b"x" * 122, Opcode.PING), frame(b"x" * 122, Opcode.PONG), frame(b"x"), frame(b"", Opcode.CONT, fin=False)],
-    ids=["pings", "pongs", "texts", "fragments"],
+    [frame(b"x" * 122, Opcode.PING), frame(b"x" * 122, Opcode.PONG), frame(b"x"), b"\xff"],
+    ids=["pings", "pongs", "texts", "garbage"],
 )
 def test_whoever_floods_after_the_end_is_neither_answered_nor_read(flood: bytes) -> None:
     async def scenario() -> tuple[int, int]:
@@ -71,6 +69,36 @@ def test_whoever_floods_after_the_end_is_neither_answered_nor_read(flood: bytes)
 
     assert unsent > UNSENT_MAX, "the server must have stopped reading"
     assert answers <= 128 * 1024
+
+
+@pytest.mark.parametrize(
+    ("said", "then", "code", "answer"),
+    [
+        (b"{", b"\xff\xff", 1002, None),
+        (b"{", frame(b"\x03\xe8", Opcode.CLOSE), 1000, None),
+        (b"[]", frame(b"\x03\xe8", Opcode.CLOSE), 1000, "Authentication required"),
+        (AUTH % b"forged", frame(b"\x03\xe8", Opcode.CLOSE), 1000, "Invalid token"),
+        (b"\xff", b"\xff\xff", 1002, None),
+    ],
+)
+def test_what_ends_a_connection_twice_in_one_segment_is_no_fault_of_ours(
+    said: bytes, then: bytes, code: int, answer: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> tuple[list[str], int, dict[int, int]]:
+        async with gateway() as node, raw_client(node.address[1]) as guest:
+            await guest.upgrade(then=frame(said) + then)
+            answers = []
+            while (received := await guest.frame()).opcode is not Opcode.CLOSE:
+                answers.append(json.loads(bytes(received.data))["message"])
+            guest.writer.close()
+            await until(lambda: bool(node.manager.counters.closes))
+            return answers, int.from_bytes(received.data[:2], "big"), dict(node.manager.counters.closes)
+
+    answers, closed_with, closes = asyncio.run(scenario())
+
+    assert answers == ([] if answer is None else [answer])
+    assert (closed_with, closes) == (code, {code: 1})
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
 def test_a_subscribe_over_the_maximum_costs_little_whatever_waits_for_other_tabs() -> None:
@@ -148,28 +176,6 @@ def test_a_proxy_is_not_limited_as_if_it_were_one_client() -> None:
     assert of_a_client == {"unauthenticated_per_address_max": 108}
 
 
-@pytest.mark.slow
-def test_a_storm_of_connects_is_let_in() -> None:
-    async def scenario() -> tuple[int, dict[str, int]]:
-        async with gateway(connections_per_user_max=10_000) as node, AsyncExitStack() as stack:
-            auth = frame(AUTH % node.authenticator.mint("alice", 60.0).encode())
-
-            async def connect() -> bool:
-                guest = await stack.enter_async_context(raw_client(node.address[1]))
-                try:
-                    await guest.upgrade()
-                    await asyncio.sleep(0.1)  # the way to the server and back
-                    guest.send(auth)
-                    return b"auth_success" in (await guest.frame()).data
-                except (OSError, EOFError):
-                    return False
-
-            let_in = await asyncio.gather(*(connect() for _ in range(1_000)))
-            return sum(let_in), dict(node.manager.counters.limits)
-
-    assert asyncio.run(scenario()) == (1_000, {})
-
-
 # Deadlines.
 
 
@@ -206,7 +212,7 @@ def test_a_loop_that_is_a_little_late_judges_at_once() -> None:
 @pytest.mark.slow
 def test_a_slow_reader_whose_pongs_wait_unread_is_not_called_silent() -> None:
     async def scenario() -> tuple[bool, dict[int, int]]:
-        limits = {"ping_interval_s": 0.2, "silence_timeout_s": 0.4, "silence_grace_s": 0.2, "messages_burst_max": 10**6}
+        limits: dict[str, Any] = {"silence_timeout_s": 0.4, "silence_grace_s": 0.2, "messages_burst_max": 10**6}
         async with gateway(stall_timeout_s=5.0, uploads_per_user_max=10**6, **limits) as node:
             async with raw_client(node.address[1]) as slow:
                 await slow.upgrade(then=frame(AUTH % node.authenticator.mint("alice", 60.0).encode()))
@@ -232,6 +238,9 @@ def test_a_slow_reader_whose_pongs_wait_unread_is_not_called_silent() -> None:
 # Faults of ours.
 
 
+QUOTED = "-".join(("ca", "nary"))  # so that the line of code that raises it is not taken for it
+
+
 class _Broken:
     """A conversation with a fault in it."""
 
@@ -242,7 +251,7 @@ class _Broken:
     def on_deadline(self, now: float) -> None: ...
     def on_closed(self) -> None: ...
     def on_liveness_due(self) -> None:
-        raise ZeroDivisionError("canary")
+        raise ZeroDivisionError(QUOTED)
 
 
 def test_a_fault_at_one_deadline_leaves_the_deadlines_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -256,7 +265,7 @@ def test_a_fault_at_one_deadline_leaves_the_deadlines_of_the_others(caplog: pyte
 
     assert (code, heard) == (1011, ["ping"] * 3)
     assert "ZeroDivisionError" in caplog.text
-    assert "canary" not in caplog.text
+    assert QUOTED not in caplog.text
 
 
 def test_a_fault_in_one_write_leaves_the_frames_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -266,7 +275,7 @@ def test_a_fault_in_one_write_leaves_the_frames_of_the_others(caplog: pytest.Log
             self.get_write_buffer_size = transport.get_write_buffer_size
 
         def write(self, data: bytes) -> None:
-            raise ZeroDivisionError("canary")
+            raise ZeroDivisionError(QUOTED)
 
     async def scenario() -> tuple[int | None, list[int]]:
         async with gateway() as node, browser(node, "alice") as broken, browser(node, "bob") as other:
@@ -282,28 +291,7 @@ def test_a_fault_in_one_write_leaves_the_frames_of_the_others(caplog: pytest.Log
     code, heard = asyncio.run(scenario())
 
     assert (code, heard) == (1006, [1, 2])
-    assert "canary" not in caplog.text
-
-
-@pytest.mark.parametrize("brokered", [False, True])
-def test_a_callback_that_fails_leaves_nobody_behind(brokered: bool) -> None:
-    class Socket:
-        async def send_text(self, text: str) -> None: ...
-        async def close(self, code: int, reason: str) -> None: ...
-
-    def happened(kind: str, fields: dict[str, Any]) -> None:
-        raise ZeroDivisionError(kind)
-
-    async def scenario() -> tuple[bool, dict[str, set[Any]]]:
-        broker = MemoryBroker(clock=SystemClock()) if brokered else None
-        async with ConnectionManager(broker=broker, happened=happened) as manager:
-            tab = Socket()
-            await manager.connect("alice", tab)
-            connected = "alice" in manager.user_connections
-            await manager.disconnect("alice", tab)
-            return connected, dict(manager.user_connections)
-
-    assert asyncio.run(scenario()) == (True, {})
+    assert QUOTED not in caplog.text
 
 
 # Stopping, and starting.
@@ -329,21 +317,12 @@ def test_a_socket_that_is_accepted_at_the_last_moment_does_not_keep_a_node_from_
             at_once.set()
             connect(node.address[1], turns)
             await node.stop(at_once=at_once)
+            await asyncio.sleep(0.01)  # whom the loop had accepted is let go
             for opened in late:
                 opened.close()
             return node.state, len(node.connections)
 
     assert asyncio.run(scenario()) == ("stopped", 0)
-
-
-def test_a_body_that_dribbles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_TIMEOUT_S", 0.05)
-    request = b"POST /events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-
-    status, said = asyncio.run(exchange(request))
-
-    assert status == 408
-    assert json.loads(said)["error"]["code"] == "too_slow"
 
 
 @pytest.mark.slow

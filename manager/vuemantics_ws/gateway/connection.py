@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
-from websockets.exceptions import ProtocolError
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 from websockets.http11 import Request
@@ -305,9 +305,10 @@ class Connection(asyncio.Protocol):
             return
         self._on_flushed = None
         self.flush()
-        with suppress(ProtocolError):
+        with suppress(InvalidState):  # what came behind it broke the protocol, or closed: the library has answered already
             self._protocol.send_close(int(code), reason)
-        self._begin_closing(int(code))
+        sent = self._protocol.close_sent
+        self._begin_closing(sent.code if sent is not None else int(code))
         self._write_protocol_data()
 
     def when_flushed(self, flushed: Callable[[], None]) -> None:
