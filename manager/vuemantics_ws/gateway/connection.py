@@ -293,7 +293,7 @@ class Connection(asyncio.Protocol):
             self._begin_closing(sent.code if sent is not None else 1006)
 
     def _transport_write(self, data: bytes) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self.transport.is_closing():  # asyncio would log what it cannot send
             self._written += len(data)
             self.transport.write(data)
 
