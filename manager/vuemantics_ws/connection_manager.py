@@ -204,10 +204,9 @@ class ConnectionManager:
         self.counters.events[receipt.verdict.value] += 1
         if event.owner is None and self._access is owner_only and receipt.verdict is Verdict.ACCEPTED:
             await self._note_unowned(event.upload_id)
-        if self._happened is not None:
-            attempt, seq = receipt.version or (None, None)
-            said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
-            self._happened("event", {**said, "attempt": attempt, "seq": seq})
+        attempt, seq = receipt.version or (None, None)
+        said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
+        self._tell("event", **said, attempt=attempt, seq=seq)
         await self._turns.two()
         return receipt
 
@@ -381,8 +380,12 @@ class ConnectionManager:
             logger.warning("an event names no owner, so nobody gets it; publish with an owner, or choose another access rule")
 
     def _tell(self, kind: str, **fields: Any) -> None:
-        if self._happened is not None:
+        if self._happened is None:
+            return
+        try:
             self._happened(kind, fields)
+        except Exception as error:  # noqa: BLE001 - whoever watches must not trouble who is watched
+            logger.error("the watcher of what happens raised %s", type(error).__name__)
 
 
 def _is_event(payload: bytes) -> bool:
