@@ -254,6 +254,13 @@ def read_server_message(data: bytes | str) -> dict[str, Any]:
     return message
 
 
+def upload_id_of(message: Mapping[str, Any]) -> str | None:
+    """The upload that a server's message is about, None where it is about none. Progress names it in its payload."""
+    payload = message.get("payload")
+    upload_id = (payload if isinstance(payload, dict) else message).get("upload_id")
+    return upload_id if isinstance(upload_id, str) else None
+
+
 class _GistPayload(Struct):
     upload_id: str = ""
 

@@ -10,6 +10,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests import events
 from tests.gateway.chromium import ORIGIN
 from vuemantics_ws.ambient import Clock, SystemClock
 from vuemantics_ws.brokers.base import Broker
@@ -94,16 +95,10 @@ async def browser(node: Gateway, user_id: str, **options: Any) -> AsyncIterator[
 
 
 def event(upload_id: str, percent: int = 0, *, stage: str = "vision_analysis", **more: Any) -> bytes:
-    """Progress, as a publisher writes it."""
-    payload = {
-        "upload_id": upload_id, "status": "analyzing", "stage": stage, "progress_percent": percent, "message": "working",
-        "error_message": None, "description_audit_score": None,
-    }  # fmt: skip
-    said = {"action": "upload_progress", "payload": payload, "timestamp": "2026-01-01T00:00:00Z", **more}
-    return json.dumps(said).encode()
+    """Progress of one upload among several."""
+    return events.progress(stage, upload_id=upload_id, percent=percent, text="working", **more)
 
 
 def completed(upload_id: str, **more: Any) -> bytes:
-    """An end, as a publisher writes it."""
-    said = {"upload_id": upload_id, "description": "a cat", "audit_score": 90, "timestamp": "2026-01-01T00:00:00Z"}
-    return json.dumps({"action": "upload_completed", **said, **more}).encode()
+    """Its end."""
+    return events.completed(upload_id=upload_id, **more)

@@ -105,8 +105,9 @@ class _Listener:
             Refused: the server will never say anything about one of the uploads.
         """
         from vuemantics_ws.errors import Refused
+        from vuemantics_ws.messages import upload_id_of
 
-        action, upload_id = message["action"], _upload_of(message)
+        action, upload_id = message["action"], upload_id_of(message)
         if action in ("subscribed", "unsubscribed"):
             self._acknowledged(message)
             return None
@@ -157,12 +158,6 @@ class _Listener:
         width = console.width if console.is_terminal else None
         ascii_only = console.options.ascii_only
         console.print(message_line(message, at=at, names=self._names, width=width, ascii_only=ascii_only))
-
-
-def _upload_of(message: dict[str, Any]) -> str | None:
-    payload = message.get("payload")
-    upload_id = (payload if isinstance(payload, dict) else message).get("upload_id")
-    return upload_id if isinstance(upload_id, str) else None
 
 
 async def _listen(listener: _Listener, url: str, source: Any, reconnect: bool, timeout_s: float | None) -> ExitCode:

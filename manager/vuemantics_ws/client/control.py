@@ -72,7 +72,7 @@ class Control:
         """The newest accepted event of an upload with its version, owner and age; None where none is known."""
         dots = upload_id.replace(".", "%2E")  # an upload may be called "..", which httpx would take for the folder above
         response = await self._request("GET", f"/uploads/{dots}")
-        complaint = _complaint(response) if response.status_code == 404 else None
+        complaint = read_complaint(response.content) if response.status_code == 404 else None
         return None if complaint is not None and complaint.code == "unknown_upload" else self._object(response)
 
     async def statistics(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Control:
             raise self._stranger() from None
 
     def _refuse(self, response: httpx.Response) -> NoReturn:
-        complaint = _complaint(response)
+        complaint = read_complaint(response.content)
         if complaint is None:
             raise self._stranger(f"HTTP {response.status_code}")
         message, hint = complaint.message, complaint.hint
@@ -153,19 +153,21 @@ class Control:
         return EnvironmentUnfit(f"the connection to {shown(self._url)} was lost")
 
 
-class _Complaint(msgspec.Struct):
+class Complaint(msgspec.Struct):
+    """What the server says is wrong, with its hint."""
+
     code: str
     message: str
     hint: str | None = None
 
 
 class _Failure(msgspec.Struct):
-    error: _Complaint
+    error: Complaint
 
 
-def _complaint(response: httpx.Response) -> _Complaint | None:
-    """What the server says is wrong, with its hint; None where it is no server of ours."""
+def read_complaint(body: bytes) -> Complaint | None:
+    """The complaint in an answer's body; None where it is no server of ours that answered."""
     try:
-        return msgspec.json.decode(response.content, type=_Failure).error
+        return msgspec.json.decode(body, type=_Failure).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -22,6 +22,7 @@ from vuemantics_ws.messages import (
     UnsubscribeUpload,
     encode,
     read_server_message,
+    upload_id_of,
 )
 
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -192,10 +193,8 @@ async def follow(
 
 def _is_repeated(message: dict[str, Any], shown: dict[str, tuple[int, int]]) -> bool:
     """Whether this version of the upload was shown before; if not, it is noted as shown."""
-    attempt, seq = message.get("attempt"), message.get("seq")
-    payload = message.get("payload")
-    upload_id = (payload if isinstance(payload, dict) else message).get("upload_id")
-    if not isinstance(attempt, int) or not isinstance(seq, int) or not isinstance(upload_id, str):
+    upload_id, attempt, seq = upload_id_of(message), message.get("attempt"), message.get("seq")
+    if upload_id is None or not isinstance(attempt, int) or not isinstance(seq, int):
         return False
     if shown.get(upload_id) == (attempt, seq):
         return True

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from vuemantics_ws.client.control import Receipt
+from vuemantics_ws.client.control import Receipt, read_complaint
 from vuemantics_ws.errors import BadEvent, EnvironmentUnfit, Refused
 
 LINES_MAX = 8
@@ -20,17 +20,6 @@ TIMEOUT_S = 10.0
 ANSWER_BYTES_MAX = 64 * 1024
 
 _RECEIPT = msgspec.json.Decoder(Receipt)
-
-
-class _Complaint(msgspec.Struct):
-    message: str
-
-
-class _Failure(msgspec.Struct):
-    error: _Complaint
-
-
-_FAILURE = msgspec.json.Decoder(_Failure)
 
 
 class _Line(NamedTuple):
@@ -129,10 +118,13 @@ def _read_head(head: bytes) -> tuple[int, dict[str, str]]:
 
 
 def _read(status: int, body: bytes) -> Receipt:
-    try:
-        if status == 200:
+    stranger = EnvironmentUnfit(f"the control port answered {status} with something else")
+    if status == 200:
+        try:
             return _RECEIPT.decode(body)
-        message = _FAILURE.decode(body).error.message
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise EnvironmentUnfit(f"the control port answered {status} with something else") from None
-    raise BadEvent(message) if status == 422 else Refused(message)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise stranger from None
+    complaint = read_complaint(body)
+    if complaint is None:
+        raise stranger
+    raise BadEvent(complaint.message) if status == 422 else Refused(complaint.message)
