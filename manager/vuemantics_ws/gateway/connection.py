@@ -12,19 +12,19 @@ import logging
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
-from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.outbox import ConflatingOutbox
 from vuemantics_ws.frame import Frame
-from vuemantics_ws.gateway.handshake import accept, bad_request, request_too_large
+from vuemantics_ws.gateway.handshake import shake_hands
 from vuemantics_ws.gateway.inbound import Allowance, Assembly, Violation, check_text
 from vuemantics_ws.gateway.kernel import STALL_CHECKS, StallWatch, tune
 from vuemantics_ws.gateway.port import Conversation, Phase, Port
@@ -46,14 +46,13 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_allowance", "_assembly", "_close_by", "_code", "_conversation", "_heard_at", "_on_flushed", "_outbox", "_phase",
         "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_stall", "_touched", "_unmetered",
-        "_written", "due_tick", "number", "opened_at", "peer_address", "transport",
+        "_written", "due_tick", "number", "peer_address", "transport",
     )  # fmt: skip
 
     def __init__(self, port: Port, number: int) -> None:
         self.number = number
         """Counts the connections of a port, from 1: their order."""
         self.peer_address = ""
-        self.opened_at = 0.0
         self.due_tick = 0
         self._port = port
         self._phase = Phase.HANDSHAKE
@@ -80,7 +79,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         port = self._port
-        self.opened_at = self._heard_at = port.timers.now()
+        self._heard_at = port.timers.now()
         self.transport.set_write_buffer_limits(high=port.write_buffer_bytes_max, low=port.write_buffer_bytes_max // 4)
         peer = transport.get_extra_info("peername")
         self.peer_address = peer[0] if isinstance(peer, tuple) else ""
@@ -89,7 +88,7 @@ class Connection(asyncio.Protocol):
             unsent_bytes_max=port.unsent_bytes_max,
             stall_timeout_s=port.limits.stall_timeout_s,
         )
-        self._close_by = self.opened_at + port.limits.handshake_timeout_s
+        self._close_by = self._heard_at + port.limits.handshake_timeout_s
         port.timers.schedule(self, self._close_by)
         port.opened(self)
 
@@ -169,25 +168,14 @@ class Connection(asyncio.Protocol):
         self._write_protocol_data()
 
     def _shake_hands(self, protocol: ServerProtocol, data: bytes) -> bytes:
-        """Read the request line by line, so that its parser takes nothing of what follows, which is returned."""
-        while data and self._phase is Phase.HANDSHAKE:
-            end = data.find(b"\n") + 1 or len(data)
-            protocol.receive_data(data[:end])
-            self._unmetered += end
-            data = data[end:]
-            events = protocol.events_received()
-            if events:
-                request = cast(Request, events[0])
-                protocol.send_response(self._port.answer(self, request) or accept(protocol, request))
-                if protocol.state is OPEN:
-                    self._upgrade(protocol)
-                    return data
-            elif protocol.handshake_exc is None:
-                if self._unmetered <= self._port.limits.request_bytes_max:
-                    continue
-                protocol.send_response(request_too_large())
-            elif protocol.writes == [b""]:  # no HTTP: the library would just hang up
-                protocol.writes = [bad_request().serialize(), b""]
+        """What came behind the request, once it is whole and the socket upgraded; nothing before, or where it is refused."""
+        bytes_left = self._port.limits.request_bytes_max - self._unmetered
+        rest = shake_hands(protocol, data, answer=partial(self._port.answer, self), bytes_max=bytes_left)
+        self._unmetered += len(data) - len(rest)
+        if protocol.state is OPEN:
+            self._upgrade(protocol)
+            return rest
+        if protocol.writes:
             self._phase = Phase.CLOSING
             self._write_protocol_data()
         return b""
@@ -269,13 +257,17 @@ class Connection(asyncio.Protocol):
             bytes_max = self._port.limits.write_bytes_max
             while self._stall is None and (frames := outbox.take(bytes_max)):
                 self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
-        if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max and self.transport is not None:
-            self._reading = True
+        if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max:
             self._heard_at = self._port.timers.now()
-            self.transport.resume_reading()
+            self._read_on()
         if self._on_flushed is not None and self._stall is None and not outbox:
             flushed, self._on_flushed = self._on_flushed, None
             flushed()
+
+    def _read_on(self) -> None:
+        self._reading = True
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def _write_protocol_data(self) -> None:
         """Send what the library wants sent: pongs as replies, a close frame at once, and the end of the stream."""
@@ -326,9 +318,8 @@ class Connection(asyncio.Protocol):
         self._code = code
         self._outbox.clear()
         self._end_conversation()
-        if not self._reading and self.transport is not None:
-            self._reading = True
-            self.transport.resume_reading()  # the peer's close frame is still wanted
+        if not self._reading:
+            self._read_on()  # the peer's close frame is still wanted
         now = self._port.timers.now()
         self._close_by = now + self._port.limits.close_timeout_s
         self._port.timers.schedule(self, self._close_by)

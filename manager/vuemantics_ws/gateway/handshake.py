@@ -4,7 +4,7 @@ All of it is a function of the request and of two facts about the server. No ans
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -119,6 +119,36 @@ class HandshakePolicy:
 
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._trusted_proxies)
+
+
+def shake_hands(
+    protocol: ServerProtocol, data: bytes, *, answer: Callable[[Request], Response | None], bytes_max: int
+) -> bytes:
+    """Read a request line by line, so that its parser takes nothing of what follows, which is returned.
+
+    Afterwards ``protocol.writes`` holds the answer if the request is whole, or not to be gone on with; it is empty before. The
+    answer is yes where ``answer`` has no other and the library agrees; then ``protocol.state`` is OPEN.
+
+    Args:
+        bytes_max: what the request may still take.
+    """
+    read = 0
+    while read < len(data):
+        end = data.find(b"\n", read) + 1 or len(data)
+        protocol.receive_data(data[read:end])
+        read = end
+        for request in protocol.events_received():
+            assert isinstance(request, Request)
+            protocol.send_response(answer(request) or accept(protocol, request))
+            return data[read:]
+        if protocol.handshake_exc is not None:
+            if protocol.writes == [b""]:  # no HTTP: the library would just hang up
+                protocol.writes = [bad_request().serialize(), b""]
+            return b""
+        if read > bytes_max:
+            protocol.send_response(request_too_large())
+            return b""
+    return b""
 
 
 def accept(protocol: ServerProtocol, request: Request) -> Response:
