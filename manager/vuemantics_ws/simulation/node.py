@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,9 @@ from typing import Self
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
 from vuemantics_ws.gateway.settings import Settings
+
+GATEWAY = ("-m", "vuemantics_ws.gateway")
+"""The program that a node runs: what stands behind the name of the interpreter."""
 
 START_TIMEOUT_S = 20.0
 STOP_MARGIN_S = 5.0
@@ -28,12 +32,16 @@ class Node:
     It runs in a session of its own, so a Ctrl-C in the terminal is ours to pass on, and keeps its state in a temporary folder
     that goes with it. Leaving the ``with`` kills it, if it still runs; :meth:`stop` is the orderly way before.
 
+    Args:
+        program: takes its settings from the environment and prints its URLs, as the gateway does.
+
     Raises:
         EnvironmentUnfit: it does not start; with the end of its log.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, program: Sequence[str] = GATEWAY) -> None:
         self._settings = settings
+        self._program = program
         self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-simulation-")
         self._log_path = Path(self._folder.name) / "node.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -88,8 +96,7 @@ class Node:
             with self._log_path.open("wb") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    "-m",
-                    "vuemantics_ws.gateway",
+                    *self._program,
                     env=_environment(self._settings, self._folder.name),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.PIPE,

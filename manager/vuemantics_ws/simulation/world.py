@@ -7,7 +7,7 @@ no folder.
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from websockets.uri import parse_uri
@@ -31,7 +31,7 @@ from vuemantics_ws.simulation.log import (
     Settled,
     UploadFacts,
 )
-from vuemantics_ws.simulation.node import Node
+from vuemantics_ws.simulation.node import GATEWAY, Node
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
 from vuemantics_ws.simulation.plan import Plan, PlannedEvent, PlannedUpload
 from vuemantics_ws.simulation.reconnecting import backoff_of
@@ -66,10 +66,14 @@ class World:
         clock: for the timestamps of events; all waiting is the loop's.
         holds: asked once nothing is left to happen: whether what the file expects has come already. While it says no, the
             world waits for as long as the file's expectations allow.
+        program: what its node runs.
     """
 
-    def __init__(self, plan: Plan, log: Log, *, clock: Clock, holds: Callable[[], bool]) -> None:
+    def __init__(
+        self, plan: Plan, log: Log, *, clock: Clock, holds: Callable[[], bool], program: Sequence[str] = GATEWAY
+    ) -> None:
         self._plan = plan
+        self._program = program
         self._log = log
         self._clock = clock
         self._holds = holds
@@ -96,7 +100,11 @@ class World:
         Raises:
             EnvironmentUnfit: the node does not start.
         """
-        async with Node(self._settings) as node, Control(node.control) as control, Workers(node.control) as workers:
+        async with (
+            Node(self._settings, program=self._program) as node,
+            Control(node.control) as control,
+            Workers(node.control) as workers,
+        ):
             tokens = {user: (await control.token(user, ttl_s=TOKEN_TTL_S)).token for user in self._plan.users}
             self._began_at = self._loop.time()
             self._log.append(self._facts())
