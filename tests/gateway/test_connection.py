@@ -181,9 +181,9 @@ def test_a_peer_that_takes_nothing_is_dropped_after_the_stall_timeout() -> None:
                     connection._outbox.put_state(f"upload-{upload}", b"x" * 4_000)
                 connection._touch()
                 await asyncio.sleep(0.01)
-                if connection.pending_bytes and not started_at:
+                if connection._outbox.pending_bytes and not started_at:
                     started_at = loop.time()
-                largest = max(largest, connection.pending_bytes)
+                largest = max(largest, connection._outbox.pending_bytes)
             return loop.time() - started_at, port.codes, largest
 
     took_s, codes, largest = asyncio.run(scenario())

@@ -26,7 +26,7 @@ OWNERS = {"cat": "alice", "dog": "bob", "fox": "alice"}
 UPLOADS = {f"{name}-id": UploadFacts(name, owner, ends=True) for name, owner in OWNERS.items()}
 USERS = {"desk": "alice", "phone": "alice", "tablet": "bob"}
 MOMENT_S = 0.01
-EMPTY = dict.fromkeys(MUST_BE_EMPTY, 0)
+EMPTY = dict.fromkeys((*MUST_BE_EMPTY, "outbox_bytes_max"), 0)
 
 
 class Story:

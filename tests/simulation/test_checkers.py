@@ -3,24 +3,24 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
-from tests.simulation.histories import CAT, DOG, FOX, UPLOADS, Story
+from tests.simulation.histories import CAT, DOG, EMPTY, FOX, UPLOADS, Story
 from vuemantics_ws.simulation.checkers import (
     LAWS,
     check_laws,
     convergence,
-    documented,
     independence,
     no_residue,
     no_seam,
     order,
     privacy,
-    taken,
     the_end_arrives,
 )
 from vuemantics_ws.simulation.findings import Finding
 from vuemantics_ws.simulation.history import History
-from vuemantics_ws.simulation.log import Measured, Published, UploadFacts, from_ndjson, to_ndjson
+from vuemantics_ws.simulation.log import Began, Measured, Published, Received, UploadFacts, from_ndjson, to_ndjson
+from vuemantics_ws.simulation.rules import documented, taken
 
 
 def told() -> Story:
@@ -88,6 +88,11 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
         Story().joins("desk").joins("phone").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).waits(),
         "phone (connection 2): it got nothing",
     ),
+    "a state that nobody published": (
+        convergence,
+        Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).gets("desk", CAT, 1, 2).waits(),
+        "(1, 1) of cat is the newest; desk (connection 1): the last it got is (1, 2)",
+    ),
     "an end that never comes": (
         the_end_arrives,
         Story()
@@ -130,6 +135,20 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
         Story().publishes(CAT, 1, 1).joins("desk").follows("desk", CAT, known=True).waits(),
         "joined and never got the state of cat",
     ),
+    "a state that is missing at the join": (
+        no_seam,
+        Story()
+        .publishes(CAT, 1, 1)
+        .joins("desk")
+        .asks("desk", CAT)
+        .publishes(CAT, 1, 2)
+        .is_told("desk", CAT, known=True)
+        .gets("desk", CAT, 1, 1)
+        .waits()
+        .publishes(CAT, 1, 3)
+        .gets("desk", CAT, 1, 3),
+        "joined cat at (1, 2), and soon after had nothing as new",
+    ),
     "a state that is denied": (
         no_seam,
         Story().publishes(CAT, 1, 1).joins("desk").follows("desk", CAT, known=False).gets("desk", CAT, 1, 2),
@@ -169,6 +188,11 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
         Story().joins("tablet").follows("tablet", CAT, known=True),
         "tablet got subscribed of cat",
     ),
+    "the word that an upload is somebody else's": (
+        privacy,
+        Story().joins("tablet").asks("tablet", CAT).add(Received(0.1, 1, "error", CAT, code="forbidden")),
+        "tablet got error of cat, which is alice's",
+    ),
     "an upload that nobody asked for": (
         privacy,
         Story().joins("desk").gets("desk", CAT, 1, 1),
@@ -184,16 +208,59 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
         Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits(3.0).gets("desk", CAT, 1, 1),
         "3.0 s after it was published",
     ),
+    "a delivery that waited until another took its place": (
+        independence,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .publishes(CAT, 1, 1)
+        .gets("desk", CAT, 1, 1)
+        .publishes(CAT, 1, 2)
+        .waits(3.0)
+        .publishes(CAT, 1, 3)
+        .gets("desk", CAT, 1, 3),
+        "got (1, 3) of cat 3.0 s after (1, 2) was published, and nothing new before",
+    ),
     "memory without a bound": (
         independence,
-        Story().joins("desk").follows("desk", CAT).measures(outbox_bytes=1_000_000, connections=1),
-        "1000000 bytes wait in outboxes",
+        Story().joins("desk").follows("desk", CAT).measures(outbox_bytes=5_000, outbox_bytes_max=5_000, connections=1_000),
+        "5000 bytes wait for one connection",
+    ),
+    "memory that nobody counts": (
+        independence,
+        Story().joins("desk").add(Measured(0.1, {"outbox_bytes": 0})),
+        "does not say how much waits",
     ),
     "a follow that is left over": (no_residue, Story().joins("desk").is_over(follows=1), "there still are 1 follows"),
     "a connection that is left over": (no_residue, Story().joins("desk").is_over(connections=2), "2 connections"),
     "heads of what was never published": (no_residue, Story().joins("desk").is_over(heads=9), "9 heads"),
     "a message that nobody documented": (documented, Story().joins("desk").chokes("desk"), "the browser refuses"),
     "a close code that nobody documented": (documented, Story().joins("desk").leaves("desk", code=4999), "4999"),
+    "a close code that says whose fault it is": (
+        documented,
+        Story().joins("desk").leaves("desk", code=1011),
+        "a fault of its own",
+    ),
+    "a state that was published as another": (
+        documented,
+        Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1, end=True).gets("desk", CAT, 1, 1),
+        "desk got (1, 1) of cat as None at None %; published was upload_completed",
+    ),
+    "a subscribe that is not answered": (
+        documented,
+        Story().joins("desk").follows("desk", CAT).asks("desk", CAT).asks("desk", FOX).waits(),
+        "desk got no answer to its subscribe_upload of cat",
+    ),
+    "a state before the answer to the subscribe": (
+        documented,
+        Story().joins("desk").asks("desk", CAT).gets("desk", CAT, 1, 1).is_told("desk", CAT, known=True),
+        "desk got a state of cat before the answer to its subscribe",
+    ),
+    "an unsubscribe that is not answered": (
+        documented,
+        Story().joins("desk").follows("desk", CAT).gives_up("desk", CAT).waits().leaves("desk"),
+        "desk got no answer to its unsubscribe_upload of cat",
+    ),
     "a state of what was given up": (
         documented,
         Story()
@@ -235,15 +302,47 @@ def test_an_event_that_was_not_taken_is_no_fair_trial() -> None:
     )  # fmt: skip
 
     assert taken(story.history()).verdict == "held"
-    assert taken(story.publishes(CAT, 1, 1, verdict="duplicate").history()).verdict == "held"
     assert taken(story.add(refused).history()).verdict == "violated"
     assert taken(Story().publishes(CAT, 1, 1, verdict="stale").history()).verdict == "violated"
+
+
+def test_a_duplicate_was_accepted_when_it_was_sent_first_and_its_answer_was_lost() -> None:
+    story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1)
+    story.publishes(CAT, 1, 2, verdict="duplicate").waits()
+
+    assert taken(story.history()).verdict == "held"
+    assert convergence(story.history()).verdict == "violated"
+    assert convergence(story.gets("desk", CAT, 1, 2).history()).verdict == "held"
+
+
+@pytest.mark.parametrize("verdict", ["accepted", "duplicate"])
+def test_no_two_events_are_taken_under_one_version(verdict: str) -> None:
+    story = Story().publishes(CAT, 1, 1).publishes(CAT, 1, 2).publishes(CAT, 1, 2, verdict=verdict)
+
+    finding = taken(story.history())
+
+    assert finding.violation is not None
+    assert finding.violation.message == f"an event of cat was taken as (1, 2), {verdict}, which another had been before it"
+
+
+def test_nobody_who_reads_slowly_is_judged_by_when_it_reads() -> None:
+    def read_late(*, slowly: bool) -> list[str]:
+        story = Story().publishes(CAT, 1, 1).joins("desk").follows("desk", CAT, known=True).asks("desk", CAT)
+        story.waits(3.0).gets("desk", CAT, 1, 1)
+        began = story.records[0]
+        assert isinstance(began, Began)
+        clients = {name: replace(client, reads_slowly=slowly) for name, client in began.clients.items()}
+        story.records[0] = replace(began, clients=clients)
+        return [finding.name for finding in check_laws(story.history()) if finding.violation]
+
+    assert read_late(slowly=False) == ["no seam", "independence", "documented"]
+    assert read_late(slowly=True) == []
 
 
 def test_an_observer_that_is_late_sees_everything_late() -> None:
     def late(lag_s: float) -> Story:
         story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits(1.5)
-        return story.add(Measured(story.now, {}, lag_s)).gets("desk", CAT, 1, 1)
+        return story.add(Measured(story.now, EMPTY, lag_s)).gets("desk", CAT, 1, 1)
 
     assert independence(late(0.1).history()).verdict == "violated"
     assert independence(late(0.6).history()).verdict == "held"

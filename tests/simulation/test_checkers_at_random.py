@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulation.histories import CAT, DOG, FOX, USERS, Server, Story
-from vuemantics_ws.simulation.checkers import check_laws, documented, privacy
+from vuemantics_ws.simulation.checkers import check_laws, privacy
 from vuemantics_ws.simulation.history import History
 from vuemantics_ws.simulation.log import NodeExited, Received, Record
+from vuemantics_ws.simulation.rules import documented
 
 steps = st.one_of(
     st.tuples(st.sampled_from(["join", "leave", "flush"]), st.sampled_from(sorted(USERS))),

@@ -351,8 +351,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def pending_bytes(self) -> int:
-        """What waits in the outbox, without what the transport and the kernel hold."""
-        return self._outbox.pending_bytes
+        """What waits in the outbox and in the transport, which is all that it costs us; what the kernel holds is beside it."""
+        return self._outbox.pending_bytes + (self.transport.get_write_buffer_size() if self.transport is not None else 0)
 
     def authenticated(self) -> None:
         """The peer has shown who it is: larger messages are welcome, and its conversation has another deadline."""

@@ -6,10 +6,10 @@ unless the law cannot apply to the scenario. All of them may be asked while a ru
 
 from collections.abc import Callable, Iterator
 
-from vuemantics_ws.closing import CloseCode
-from vuemantics_ws.simulation.findings import Finding, Seen, judge
+from vuemantics_ws.simulation.findings import Finding, Seen, judge, show
 from vuemantics_ws.simulation.history import Accepted, History, Window
-from vuemantics_ws.simulation.log import Closed, Emptied, Measured, NodeExited, Published, Received, Record, Undocumented
+from vuemantics_ws.simulation.log import Emptied, Measured, Received, Record
+from vuemantics_ws.simulation.rules import documented, taken
 
 
 def order(history: History) -> Finding:
@@ -67,20 +67,6 @@ def no_residue(history: History) -> Finding:
     return judge("no residue", "every table is empty when all have left", history, _no_residue(history))
 
 
-def documented(history: History) -> Finding:
-    """Only documented messages and close codes, and nothing after an upload was given up. Always on, as the laws are."""
-    return judge("documented", "only messages and close codes of the protocol", history, _documented(history))
-
-
-def taken(history: History) -> Finding:
-    """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
-
-    A ``duplicate`` is one whose answer was lost on its way, and that was published again.
-    """
-    applies = bool(history.began.uploads)
-    return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
-
-
 LAWS: tuple[Callable[[History], Finding], ...] = (
     order,
     convergence,
@@ -108,7 +94,7 @@ def _order(history: History) -> Iterator[Seen]:
             if state.version is None:
                 wrong = f"{_who(window)} got a state of {_what(history, window)} without a version"
             elif before is not None and before.version is not None and state.version <= before.version:
-                wrong = f"{_who(window)} got {_show(state)} of {_what(history, window)} after {_show(before)}"
+                wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} after {show(before)}"
             yield _seen(window, state, wrong)
             before = state
 
@@ -116,12 +102,12 @@ def _order(history: History) -> Iterator[Seen]:
 def _convergence(history: History) -> Iterator[Seen]:
     for window, newest in _quiet_ends(history):
         last = window.states[-1] if window.states else None
-        if last is None or last.version is None or last.version < newest.version:
-            got = f"the last it got is {_show(last)}" if last else "it got nothing"
+        if last is None or last.version != newest.version:
+            got = f"the last it got is {show(last)}" if last else "it got nothing"
             yield _seen(
                 window,
                 last or newest.published,
-                f"{_show(newest.published)} of {_what(history, window)} is the newest; {_who(window)}: {got}",
+                f"{show(newest.published)} of {_what(history, window)} is the newest; {_who(window)}: {got}",
             )
         else:
             yield _seen(window, last, None)
@@ -146,7 +132,7 @@ def _the_end_arrives(history: History) -> Iterator[Seen]:
     for window, newest in _quiet_ends(history):
         if newest.published.terminal:
             came = any(state.terminal and state.version == newest.version for state in window.states)
-            wrong = None if came else f"{_who(window)} never got the end of {_what(history, window)}, {_show(newest.published)}"
+            wrong = None if came else f"{_who(window)} never got the end of {_what(history, window)}, {show(newest.published)}"
             yield _seen(window, newest.published, wrong)
 
 
@@ -155,28 +141,38 @@ def _no_seam(history: History) -> Iterator[Seen]:
         if window.cause == "unknown":
             continue
         before = history.newest(window.upload_id, by=window.asked_at)
+        joined = history.newest(window.upload_id, by=window.start)
+        lasted = history.end_of(window) - window.start >= history.soon_s
         first = window.states[0] if window.states else None
         wrong = None
         record: Record | None = first
         what = _what(history, window)
         if before is not None and window.known is False:
-            wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {_show(before.published)}"
+            wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {show(before.published)}"
             record = _answer(window) or before.published
         elif before is not None and first is not None and first.version is not None and first.version < before.version:
-            wrong = f"{_who(window)} began with {_show(first)} of {what}, which was at {_show(before.published)}"
-        elif first is None and (before is not None or window.known) and history.end_of(window) - window.start >= history.soon_s:
+            wrong = f"{_who(window)} began with {show(first)} of {what}, which was at {show(before.published)}"
+        elif first is None and (joined is not None or window.known) and lasted:
             wrong = f"{_who(window)} joined and never got the state of {what}"
-            record = _answer(window) or (before.published if before else history.records[-1])
+            record = _answer(window) or (joined.published if joined else history.records[-1])
+        elif joined is not None and lasted and not _reached(history, window, joined):
+            wrong = f"{_who(window)} joined {what} at {show(joined.published)}, and soon after had nothing as new"
         yield from _twice(history, window)
         if record is not None:
             yield _seen(window, record, wrong)
+
+
+def _reached(history: History, window: Window, owed: Accepted) -> bool:
+    """Whether the connection got this state or a newer one, and soon, unless it reads slowly."""
+    until = history.end_of(window) if _reads_slowly(history, window) else window.start + history.soon_s
+    return any(state.version is not None and state.version >= owed.version and state.at <= until for state in window.states)
 
 
 def _twice(history: History, window: Window) -> Iterator[Seen]:
     seen = set()
     for state in window.states:
         if state.version in seen:
-            yield _seen(window, state, f"{_who(window)} got {_show(state)} of {_what(history, window)} twice")
+            yield _seen(window, state, f"{_who(window)} got {show(state)} of {_what(history, window)} twice")
         seen.add(state.version)
 
 
@@ -196,7 +192,7 @@ def _privacy(history: History) -> Iterator[Seen]:
         wrong = None
         if upload is None:
             wrong = f"{connection.client} got {record.action} of an upload that does not exist"
-        elif not history.gives(user, upload_id) and (record.is_state or record.known):
+        elif not history.gives(user, upload_id) and (record.is_state or record.known or record.code == "forbidden"):
             wrong = f"{connection.client} got {record.action} of {upload.name}, which is {upload.owner}'s"
         elif (user, upload_id) not in asked:
             wrong = f"{connection.client} got {record.action} of {upload.name}, which {user} never asked for"
@@ -205,29 +201,38 @@ def _privacy(history: History) -> Iterator[Seen]:
 
 def _independence(history: History) -> Iterator[Seen]:
     sizes = [published.size_bytes for published in history.published]
-    most = history.began.waiting_bytes_max + len(history.began.uploads) * (max(sizes, default=0) + 128)
+    bound = history.began.waiting_bytes_max + len(history.began.uploads) * (max(sizes, default=0) + 128)
     for record in history.records:
         if isinstance(record, Measured):
-            waiting = record.tables.get("outbox_bytes", 0)
-            bound = most * max(1, record.tables.get("connections", 0))
-            wrong = f"{waiting} bytes wait in outboxes, and {bound} may" if waiting > bound else None
+            waiting = record.tables.get("outbox_bytes_max")
+            wrong = "the server does not say how much waits for one connection" if waiting is None else None
+            if waiting is not None and waiting > bound:
+                wrong = f"{waiting} bytes wait for one connection, and {bound} may"
             yield Seen(wrong, record)
-    sent = {
-        (published.upload_id, published.version): published for published in history.published if published.version is not None
-    }
     for window in history.owed():
-        if history.began.clients[window.connection.client].reads_slowly:
+        if not _reads_slowly(history, window):
+            yield from _lateness(history, window)
+
+
+def _lateness(history: History, window: Window) -> Iterator[Seen]:
+    """How old the oldest event was of those that each state was the first to show, itself or one that it took the place of."""
+    events = iter(history.accepted(window.upload_id))
+    event = next(events, None)
+    for state in window.states:
+        oldest = None
+        while event is not None and state.version is not None and event.version <= state.version:
+            if oldest is None and event.published.verdict == "accepted":
+                oldest = event.published
+            event = next(events, None)
+        if oldest is None:
             continue
-        for state in window.states:
-            published = sent.get((window.upload_id, state.version)) if state.version else None
-            if published is not None and published.verdict == "accepted":
-                late_s = state.at - max(published.sent_at, window.start)
-                wrong = None
-                if late_s > history.soon_s:
-                    wrong = (
-                        f"{_who(window)} got {_show(state)} of {_what(history, window)} {late_s:.1f} s after it was published"
-                    )
-                yield _seen(window, state, wrong)
+        late_s = state.at - max(oldest.sent_at, window.start)
+        wrong = None
+        if late_s > history.soon_s:
+            what = "it" if oldest.version == state.version else show(oldest)
+            wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} {late_s:.1f} s after {what} was published"
+            wrong += "" if what == "it" else ", and nothing new before"
+        yield _seen(window, state, wrong)
 
 
 MUST_BE_EMPTY = ("connections", "unauthenticated", "users", "uploads", "follows", "outbox_bytes")
@@ -244,45 +249,6 @@ def _no_residue(history: History) -> Iterator[Seen]:
             yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
 
 
-_KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
-
-
-def _documented(history: History) -> Iterator[Seen]:
-    silenced: set[tuple[int, str]] = set()
-    for record in history.records:
-        match record:
-            case Undocumented():
-                client = history.connections[record.connection].client
-                yield Seen(f"{client} got a message that the browser refuses: {record.reason}", record, record.connection)
-            case Closed():
-                wrong = None if record.code in _KNOWN_CODES else f"a connection ended with {record.code}, which no document has"
-                yield Seen(wrong, record, record.connection)
-            case Received(upload_id=str() as upload_id, connection=number):
-                wrong = None
-                if record.action == "unsubscribed":
-                    silenced.add((number, upload_id))
-                elif record.action == "subscribed":
-                    silenced.discard((number, upload_id))
-                elif record.is_state and (number, upload_id) in silenced:
-                    wrong = f"{history.connections[number].client} got a state of what it had given up"
-                yield Seen(wrong, record, number, upload_id)
-            case Received():
-                yield Seen(None, record, record.connection)
-            case NodeExited(code=code, asked=asked) if code != 0 or not asked:
-                yield Seen(f"a node ended with exit code {code}" + ("" if asked else " without being told to"), record)
-
-
-def _taken(history: History) -> Iterator[Seen]:
-    for published in history.published:
-        wrong = None
-        if published.verdict is None:
-            wrong = f"an event could not be published: {published.error}"
-        elif published.verdict not in ("accepted", "duplicate"):
-            upload = history.began.uploads[published.upload_id]
-            wrong = f"an event of {upload.name} was dropped as {published.verdict}, though nothing newer had been published"
-        yield Seen(wrong, published, None, published.upload_id)
-
-
 def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
     """Windows that went on for long enough after their upload's last event, with its newest state then."""
     for window in history.owed():
@@ -293,6 +259,10 @@ def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
         if any(end - history.soon_s < accepted.at <= end for accepted in history.accepted(window.upload_id)):
             continue
         yield window, newest
+
+
+def _reads_slowly(history: History, window: Window) -> bool:
+    return history.began.clients[window.connection.client].reads_slowly
 
 
 def _is_followed(history: History, upload_id: str) -> bool:
@@ -321,7 +291,3 @@ def _who(window: Window) -> str:
 def _what(history: History, window: Window) -> str:
     upload = history.upload(window.upload_id)
     return upload.name if upload is not None else "an unknown upload"
-
-
-def _show(state: Received | Published) -> str:
-    return f"({state.attempt}, {state.seq})"

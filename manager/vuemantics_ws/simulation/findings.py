@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vuemantics_ws.simulation.history import History
-from vuemantics_ws.simulation.log import Record
+from vuemantics_ws.simulation.log import Published, Received, Record
 
 Verdict = Literal["held", "violated", "vacuous", "does not apply"]
 
@@ -65,3 +65,8 @@ def judge(name: str, about: str, history: History, samples: Iterable[Seen], *, a
     assert first.wrong is not None
     context = history.about(first.connection, first.upload_id, until=first.record)
     return Finding(name, about, count, Violation(first.record.at, first.wrong, first.record, tuple(context)), applies)
+
+
+def show(state: Received | Published) -> str:
+    """A state by its version."""
+    return f"({state.attempt}, {state.seq})"

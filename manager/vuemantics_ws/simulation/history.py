@@ -165,11 +165,13 @@ class History:
 
     def _publish(self, record: Published) -> None:
         self.published.append(record)
-        if record.verdict != "accepted" or record.version is None:
+        if record.verdict not in ("accepted", "duplicate") or record.version is None:
             return
+        newest = self._newest.setdefault(record.upload_id, [])
+        if record.verdict == "duplicate" and newest and record.version <= newest[-1].version:
+            return  # a duplicate that is new was accepted when it was sent the first time, and that answer was lost
         accepted = Accepted(record.version, record.at, record)
         self._accepted.setdefault(record.upload_id, []).append(accepted)
-        newest = self._newest.setdefault(record.upload_id, [])
         if not newest or accepted.version > newest[-1].version:
             newest.append(accepted)
 

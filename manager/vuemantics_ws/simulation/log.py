@@ -41,7 +41,7 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
     grace_s: float
     uploads_per_user_max: int
     waiting_bytes_max: int
-    """What may wait for one connection beside states: replies and direct messages."""
+    """What may wait for one connection beside states: replies, direct messages, and what its transport was handed."""
     uploads: dict[str, UploadFacts]
     clients: dict[str, ClientFacts]
 

@@ -278,13 +278,14 @@ class World:
 
     def _facts(self) -> Began:
         plan, settings = self._plan, self._settings
+        handed_over_bytes_max = settings.write_buffer_bytes_max + settings.write_bytes_max
         return Began(
             scenario=plan.scenario.name,
             seed=plan.seed,
             access=settings.resolved_access,
             grace_s=settings.grace_s,
             uploads_per_user_max=settings.uploads_per_user_max,
-            waiting_bytes_max=settings.reply_bytes_max + settings.direct_bytes_max,
+            waiting_bytes_max=settings.reply_bytes_max + settings.direct_bytes_max + handed_over_bytes_max,
             uploads={
                 upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload)) for upload in plan.uploads
             },
