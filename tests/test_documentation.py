@@ -4,10 +4,13 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.simulation.planted_faults import LAWS, table_of
 from vuemantics_ws.closing import CLOSINGS
 from vuemantics_ws.core.session import ERROR_CODES
 from vuemantics_ws.gateway.settings import settings_table
@@ -17,6 +20,7 @@ from vuemantics_ws_cli.exit_codes import exit_code_table
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
+LAWS_PAGE = ROOT / "docs" / "laws.md"
 
 _SETTINGS_HEAD = """# Settings
 
@@ -39,22 +43,27 @@ def _error_code_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"exit codes": exit_code_table, "close codes": _close_code_table, "error codes": _error_code_table}
+TABLES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"exit codes": exit_code_table, "close codes": _close_code_table, "error codes": _error_code_table},
+    LAWS_PAGE: {law: partial(table_of, law) for law in LAWS},
+}
 
 
-def _with_tables(text: str) -> str:
-    for name, table in TABLES.items():
+def _with_tables(page: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    for name, table in TABLES[page].items():
         head, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         after = re.sub(r"\A\n*(\|[^\n]*\n)*\n*", "", rest)
         text = f"{head}{mark}\n{table()}\n{after}"
     return text
 
 
-def test_the_tables_of_the_readme_are_those_of_the_code() -> None:
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_those_of_the_code(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
 
-    assert all(f"<!-- table: {name} -->" in text for name in TABLES)
-    assert _with_tables(text) == text
+    assert all(f"<!-- table: {name} -->" in text for name in TABLES[page])
+    assert _with_tables(page) == text
 
 
 def test_the_page_of_settings_has_every_setting() -> None:
@@ -100,5 +109,6 @@ def test_the_readme_names_the_two_commands() -> None:
 
 
 if __name__ == "__main__":
-    README.write_text(_with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for written in TABLES:
+        written.write_text(_with_tables(written), encoding="utf-8")
     SETTINGS.write_text(_SETTINGS_HEAD + settings_table(), encoding="utf-8")
