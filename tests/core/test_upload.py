@@ -9,7 +9,7 @@ from tests.core import judge_vectors
 from tests.core.histories import Published, histories
 from tests.core.judge_table import ROWS, TableJudge
 from tests.events import completed, failed, progress, read
-from vuemantics_ws.core.upload import DIGESTS_MAX, Upload, Verdict, Version, judge
+from vuemantics_ws.core.upload import DIGESTS_MAX, Event, Upload, Verdict, Version, judge
 from vuemantics_ws.errors import BadEvent
 
 
@@ -192,6 +192,19 @@ class TestEvent:
         assert judge(upload.head, straggler, 10.0, remembered=False) == (Verdict.ACCEPTED, Version(2, 1))
         assert judge(upload.head, straggler, 10.0, remembered=True) == (Verdict.DUPLICATE, Version(1, 1))
         assert judge(None, straggler, 0.0, remembered=False) == (Verdict.ACCEPTED, Version(1, 1))
+
+    def test_after_an_end_that_was_presumed_nobody_is_a_straggler(self) -> None:
+        upload = Upload()
+        upload.judge(read(progress()), 0.0)
+        presumed = Event.read(failed(version=(1, 2)), presumed=True)
+
+        ended = upload.judge(presumed, 60.0)
+        returned = upload.judge(read(progress(number=1)), 60.5)
+        again = upload.judge(read(progress(number=2)), 60.6)
+
+        assert ended == (Verdict.ACCEPTED, Version(1, 2))
+        assert returned == (Verdict.ACCEPTED, Version(2, 1))
+        assert again == (Verdict.ACCEPTED, Version(2, 2))
 
     def test_a_publisher_may_go_on_after_success_and_duplicate_alone(self) -> None:
         assert [verdict for verdict in Verdict if verdict.is_success] == [Verdict.ACCEPTED, Verdict.DUPLICATE]

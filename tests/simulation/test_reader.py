@@ -232,7 +232,6 @@ UNBUILT = {
     "url": SMALL + "server: {url: 'ws://127.0.0.1:1/ws/uploads'}",
     "more than one node": SMALL + "server: {nodes: 2}",
     "claims": SMALL + "server: {config: {access: claims}}",
-    "stall_after": SMALL + "server: {config: {stall_after: 60s}}",
     "arrive": with_upload(arrive="{rate: 5/s, for: 1m}"),
     "messiness": with_upload(messiness="{duplicate: 10%}"),
     "an outcome with shares": with_upload(outcome="{completed: 97%, failed: 3%}"),

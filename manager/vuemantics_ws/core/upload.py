@@ -52,6 +52,7 @@ class Event:
         owner: who may follow the upload, as the publisher says beside the event; None where it says nothing.
         digest: of ``published``.
         outcome: of a terminal event, the digest of what it says beside when; else None.
+        presumed: no worker said it. It is an end that was made because the worker fell silent.
     """
 
     upload_id: str
@@ -62,9 +63,10 @@ class Event:
     owner: str | None
     digest: bytes
     outcome: bytes | None
+    presumed: bool = False
 
     @classmethod
-    def read(cls, published: bytes, *, owner: str | None = None) -> "Event":
+    def read(cls, published: bytes, *, owner: str | None = None, presumed: bool = False) -> "Event":
         """Read what a publisher sent.
 
         Raises:
@@ -81,6 +83,7 @@ class Event:
             owner=owner,
             digest=_digest(published),
             outcome=None if progress else _digest(outcome_of(published)),
+            presumed=presumed,
         )
 
 
@@ -88,6 +91,7 @@ class Head(NamedTuple):
     """The newest accepted event of an upload. Immutable, and shared by everybody who holds it.
 
     ``frame`` is what leaves for the browser, ``accepted_at`` the monotonic time in seconds at which the event was accepted.
+    ``presumed`` is an event's: after such an end no event is a straggler, because the worker may only have been slow.
     """
 
     version: Version
@@ -97,6 +101,7 @@ class Head(NamedTuple):
     digest: bytes
     outcome: bytes | None
     accepted_at: float
+    presumed: bool
 
 
 class Judgement(NamedTuple):
@@ -124,7 +129,7 @@ def judge(head: Head | None, event: Event, age_s: float, *, remembered: bool) ->
         return _accept_above(head, Version(attempt, seq + 1))
     if event.terminal and event.outcome == head.outcome:
         return Judgement(Verdict.DUPLICATE, head.version)
-    if event.terminal or event.queued or age_s >= STRAGGLER_WINDOW_S:
+    if event.terminal or event.queued or head.presumed or age_s >= STRAGGLER_WINDOW_S:
         return _accept_above(head, Version(attempt + 1, 1))
     return Judgement(Verdict.AFTER_TERMINAL, head.version)
 
@@ -188,7 +193,7 @@ class Upload:
 def _head(event: Event, version: Version, former: Head | None, now: float) -> Head:
     payload = event.published if event.version else with_version(event.published, *version)
     owner = event.owner if event.owner is not None else former.owner if former else None
-    return Head(version, event.terminal, Frame(payload), owner, event.digest, event.outcome, now)
+    return Head(version, event.terminal, Frame(payload), owner, event.digest, event.outcome, now, event.presumed)
 
 
 def _digest(data: bytes) -> bytes:

@@ -25,6 +25,7 @@ from vuemantics_ws.gateway.journal import Journal
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.port import Phase
 from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.gateway.silent_uploads import SilentUploads
 from vuemantics_ws.gateway.timers import Timers
 from vuemantics_ws.limits import Limits
 
@@ -77,6 +78,7 @@ class Gateway:
         self._numbers = 0
         self._touched: list[Connection] = []
         self._server: asyncio.Server | None = None
+        self._silence: asyncio.Task[None] | None = None
         self._aborting = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -94,6 +96,9 @@ class Gateway:
         listener = listen(self.settings.host, self.settings.port, "--port")
         self.address = listener.getsockname()[:2]
         self._server = await loop.create_server(self._new_connection, sock=listener, backlog=BACKLOG)
+        if self.settings.stall_after_s:
+            silent = SilentUploads(self.manager, self.clock, stall_after_s=self.settings.stall_after_s)
+            self._silence = loop.create_task(silent.watch())
         self.state = "ready"
 
     async def stop(self, *, at_once: asyncio.Event | None = None) -> None:
@@ -118,6 +123,8 @@ class Gateway:
             connection.abort()
         await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
         self.timers.stop()
+        if self._silence is not None:
+            self._silence.cancel()
         await self.manager.__aexit__(None, None, None)
         self.journal.close()
         self.state = "stopped"

@@ -65,6 +65,9 @@ class Settings(Limits):
         (), "the address or network of a proxy whose X-Forwarded-For counts; may be repeated"
     )
 
+    stall_after_s: float = declare(
+        0.0, "after how long without an event an upload that somebody follows is ended as failed; 0 for never", least=0
+    )
     drain_s: float = declare(10.0, "over how long a stop spreads its goodbyes", least=0)
     write_buffer_bytes_max: int = declare(
         8 * 1024, "what one socket may buffer before frames wait and are conflated", least=1024
@@ -245,7 +248,7 @@ _PANELS = {
     "Listening": ("host", "port", "control_host", "control_port", "uvloop", "log_level"),
     "Security": ("secret", "jwt_algorithm", "jwt_audience", "jwt_issuer", "access", "origins", "trusted_proxies"),
     "Delivery": (
-        *("grace_s", "drain_s", "ping_interval_s", "silence_timeout_s", "silence_grace_s", "stall_timeout_s"),
+        *("grace_s", "stall_after_s", "drain_s", "ping_interval_s", "silence_timeout_s", "silence_grace_s", "stall_timeout_s"),
         *("write_bytes_max", "write_buffer_bytes_max", "unsent_bytes_max", "heads_max", "head_ttl_s"),
     ),
 }

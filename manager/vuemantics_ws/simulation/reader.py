@@ -23,8 +23,6 @@ _OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "tr
 EVENTS_MAX = 1_000_000
 """Events that one scenario may publish: a plan is held in memory."""
 
-_UNBUILT_SETTINGS = frozenset({"stall_after"})
-
 
 class NotBuiltYet(BadScenario):
     """A scenario that is right, and asks for what this version does not do."""
@@ -149,9 +147,7 @@ def _check_settings(source: Source) -> list[Problem]:
     for name, value in config.items():
         path = ("server", "config", name)
         line = source.line_of(path)
-        if name in _UNBUILT_SETTINGS:
-            problems.append(Problem(line, path, f"{name} is not built yet", unbuilt=True))
-        elif name in _OURS:
+        if name in _OURS:
             problems.append(Problem(line, path, "expected no such setting: a simulation chooses it"))
         else:
             problems += _check_setting(path, line, name, value)
