@@ -1,16 +1,19 @@
 """The client of a server's control port."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from vuemantics_ws.client.locations import START_ONE, check_url, is_local, shown
 from vuemantics_ws.client.tokens import IssuedToken
-from vuemantics_ws.errors import BadEvent, EnvironmentUnfit, Refused
+from vuemantics_ws.errors import BadEvent, BadSetting, EnvironmentUnfit, Refused
+from vuemantics_ws.quantities import format_duration
 
 T = TypeVar("T")
 
@@ -70,8 +73,7 @@ class Control:
 
     async def head(self, upload_id: str) -> dict[str, Any] | None:
         """The newest accepted event of an upload with its version, owner and age; None where none is known."""
-        dots = upload_id.replace(".", "%2E")  # an upload may be called "..", which httpx would take for the folder above
-        response = await self._request("GET", f"/uploads/{dots}")
+        response = await self._request("GET", f"/uploads/{_part(upload_id)}")
         complaint = read_complaint(response.content) if response.status_code == 404 else None
         return None if complaint is not None and complaint.code == "unknown_upload" else self._object(response)
 
@@ -93,9 +95,80 @@ class Control:
 
     async def happenings(self) -> AsyncGenerator[dict[str, Any], None]:
         """What happens, from now on, until the server stops. Use it under :func:`contextlib.aclosing`."""
-        timeout = httpx.Timeout(self._timeout_s, read=None)
+        async with aclosing(self._lines("/happenings", silence_s=None)) as lines:
+            async for line in lines:
+                yield line
+
+    # Looking at the live tables.
+
+    async def page(
+        self,
+        view: str,
+        *,
+        filter: str = "",  # noqa: A002
+        sort: str = "",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> dict[str, Any]:
+        """Some rows of ``uploads``, ``connections``, ``followers`` or ``follows``, as they are now.
+
+        Raises:
+            BadSetting: the server cannot read the filter or the order; ``setting`` says which.
+        """
+        return await self._ask("GET", f"/{view}", params={"filter": filter, "sort": sort, "limit": limit, "offset": offset})
+
+    async def frames(
+        self,
+        views: Sequence[str],
+        *,
+        filter: str = "",  # noqa: A002
+        sort: str = "",
+        limit: int = 50,
+        offset: int = 0,
+        every_s: float = 1.0,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The server at a glance with a page of each view, at once and then every so often, until it stops.
+
+        Use it under :func:`contextlib.aclosing`. Whoever reads too slowly gets fewer frames, not older ones.
+
+        Raises:
+            BadSetting: the server cannot read the filter or the order; ``setting`` says which.
+        """
+        asked = {"view": list(views), "filter": filter, "sort": sort, "limit": limit, "offset": offset}
+        asked["every"] = format_duration(every_s)
+        async with aclosing(self._lines("/watch", asked, silence_s=every_s + self._timeout_s)) as lines:
+            async for line in lines:
+                yield line
+
+    # Acting.
+
+    async def kick(self, connection: int, *, for_good: bool = False) -> int:
+        """Close one connection, by its number; its browser comes back unless it is ``for_good``. Returns how many were closed.
+
+        Raises:
+            Refused: there is no such connection.
+        """
+        return await self._kick(f"/connections/{connection:d}", for_good)
+
+    async def kick_user(self, user_id: str, *, for_good: bool = False) -> int:
+        """Close every connection of a user. Returns how many were closed.
+
+        Raises:
+            Refused: the user has no open connection.
+        """
+        return await self._kick(f"/users/{_part(user_id)}/connections", for_good)
+
+    async def _kick(self, path: str, for_good: bool) -> int:
+        said = await self._ask("DELETE", path, params={"for_good": str(for_good).lower()})
+        return self._convert(said, _Kicked).kicked
+
+    async def _lines(
+        self, path: str, asked: Mapping[str, Any] | None = None, *, silence_s: float | None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The objects of an endless answer. ``silence_s`` is how long the server may say nothing; None is for ever."""
+        timeout = httpx.Timeout(self._timeout_s, read=silence_s)
         try:
-            async with self._http.stream("GET", self._url + "/happenings", timeout=timeout) as response:
+            async with self._http.stream("GET", self._url + path, params=asked, timeout=timeout) as response:
                 if response.status_code != 200:
                     await response.aread()
                     self._refuse(response)
@@ -138,6 +211,8 @@ class Control:
         message, hint = complaint.message, complaint.hint
         if complaint.code == "bad_event":
             raise BadEvent(message, hint=hint)
+        if complaint.code == "bad_query":
+            raise BadSetting(message, setting="sort" if message.startswith("sort") else "filter", hint=hint)
         if response.status_code >= 500:
             raise EnvironmentUnfit(f"{shown(self._url)} cannot answer: {message}", hint=hint)
         raise Refused(message, hint=hint)
@@ -151,6 +226,15 @@ class Control:
         if isinstance(error, httpx.TimeoutException):
             return EnvironmentUnfit(f"no answer from {shown(self._url)} within {self._timeout_s:g} s")
         return EnvironmentUnfit(f"the connection to {shown(self._url)} was lost")
+
+
+def _part(name: str) -> str:
+    """A name as a part of a path. It may be "..", which httpx would take for the folder above."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
+class _Kicked(msgspec.Struct):
+    kicked: int
 
 
 class Complaint(msgspec.Struct):
