@@ -5,6 +5,7 @@ VuemanticsError
 │   ├── BadMessage            a client's message that cannot be read
 │   │   └── NotJSON           … because it is no JSON at all
 │   ├── BadEvent              a published event that cannot be read
+│   ├── BadQuery              a filter or an order of a table that cannot be read
 │   └── TokenRefused          a token that proves nothing
 ├── LimitReached              a limit that protects everybody else
 ├── OperatorError             what a person configured or typed
@@ -44,6 +45,10 @@ class NotJSON(BadMessage):
 
 class BadEvent(PeerError):
     """A published event is no message of the protocol, or would not pass the browser's validator."""
+
+
+class BadQuery(PeerError):
+    """A filter or an order of a table cannot be read. The message says where, and quotes nothing."""
 
 
 class TokenRefused(PeerError):
