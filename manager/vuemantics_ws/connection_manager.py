@@ -257,6 +257,11 @@ class ConnectionManager:
         """The tables themselves. Not to be changed, nor kept across an await."""
         return self._registry
 
+    def leaves_in_s(self, user_id: str) -> float | None:
+        """How long the follows of a user without a connection still last; None where no grace time runs."""
+        ends_at = self._leaving.get(user_id)
+        return None if ends_at is None else max(0.0, ends_at - asyncio.get_running_loop().time())
+
     # The same without waiting, for a gateway whose connections take frames at once.
 
     def join(self, user_id: str, receiver: Receiver | SocketWriter) -> None:

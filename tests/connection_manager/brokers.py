@@ -1,5 +1,6 @@
 """A broker that takes its time, as one behind a network does."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vuemantics_ws.ambient import Clock
@@ -64,6 +65,12 @@ class LateBroker:
     @property
     def heads(self) -> None:
         return None
+
+    def unwatched(self) -> Iterator[tuple[str, Head]]:
+        return iter(())
+
+    def keeps(self, upload_id: str) -> bool:
+        return False
 
     async def head(self, upload_id: str) -> Head | None:
         upload = self._uploads.get(upload_id)

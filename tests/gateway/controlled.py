@@ -15,8 +15,13 @@ from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.gateway.auth import Authenticator
+from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.control import create_control_application
+from vuemantics_ws.gateway.inspection import Inspection
 from vuemantics_ws.gateway.journal import Journal
+from vuemantics_ws.gateway.pulse import Pulse
+from vuemantics_ws.gateway.sightings import Sightings
+from vuemantics_ws.gateway.timers import Timers
 from vuemantics_ws.limits import Limits
 
 SECRET = "a secret of thirty-two bytes, or more"
@@ -36,7 +41,7 @@ class MovableClock:
 
 
 class Node:
-    """A manager with a broker and a journal, and no public port."""
+    """A manager with a broker and a journal, and no public port. Must be made inside the loop."""
 
     def __init__(self, *, development: bool = True, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -46,8 +51,31 @@ class Node:
         self.authenticator = Authenticator(SECRET, clock=self.clock)
         self.mint = self.authenticator.mint if development else None
         self.broker = MemoryBroker(clock=self.clock, limits=self.limits)
-        self.manager = ConnectionManager(broker=self.broker, limits=self.limits, clock=self.clock, happened=self.journal.tell)
+        self.manager = ConnectionManager(broker=self.broker, limits=self.limits, clock=self.clock, happened=self._happened)
+        self.sightings = Sightings(lives=self.broker.keeps, now=self.clock.monotonic)
+        self.connections: dict[Connection, None] = {}
+        self.unauthenticated = 0
+        self.timers = Timers(asyncio.get_running_loop())
+        self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop())
+        self.inspection = Inspection(self)
         self.fault: Exception | None = None
+
+    def _happened(self, kind: str, fields: dict[str, Any]) -> None:
+        if kind == "event":
+            self.sightings.take(fields)
+        self.journal.tell(kind, fields)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": "node:0", "state": self.state, "version": "0", "url": "ws://127.0.0.1:1/ws/uploads", "control": None,
+            "pid": 1, "uptime_s": 1.5, "access": "open", "development": self.mint is not None,
+        }  # fmt: skip
+
+    def kick(self, number: int, *, for_good: bool) -> int:
+        return 0
+
+    def kick_user(self, user_id: str, *, for_good: bool) -> int:
+        return 0
 
     async def publish(self, event: Event) -> Receipt:
         if self.fault is not None:
@@ -60,13 +88,8 @@ class Node:
         return await self.broker.head(upload_id)
 
     def statistics(self) -> dict[str, Any]:
-        registry = self.manager.registry
-        follows = sum(len(user.follows) for user in registry.users.values())
-        tables = {
-            "connections": 0, "unauthenticated": 0, "users": len(registry.users), "uploads": len(registry.uploads),
-            "follows": follows, "outbox_bytes": 0, "heads": 0,
-        }  # fmt: skip
-        return {"state": self.state, "uptime_s": 1.5, "tables": tables, "counters": self.manager.counters.as_json(), "new": 1}
+        survey = self.inspection.survey_at_once()
+        return {"state": self.state, "uptime_s": 1.5, "tables": survey.tables, "counters": survey.counters, "new": 1}
 
     def happenings(self) -> AsyncIterator[dict[str, Any]]:
         return self.journal.listen()

@@ -19,6 +19,7 @@ class Echo:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.deadline = NEVER
+        self.user_id: str | None = None
         self.closed = 0
 
     def on_text(self, data: bytes) -> None:
@@ -65,6 +66,12 @@ class EchoPort:
 
     def touch(self, connection: Connection) -> None:
         asyncio.get_running_loop().call_soon(connection.flush)
+
+    def waiting(self, count: int) -> None:
+        pass
+
+    def waited(self, waited_s: float) -> None:
+        pass
 
     def first_ping_after(self) -> float:
         return self.limits.ping_interval_s

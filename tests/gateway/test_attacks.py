@@ -268,6 +268,7 @@ class _Broken:
     """A conversation with a fault in it."""
 
     deadline = float("inf")
+    user_id: str | None = None
 
     def on_text(self, data: bytes) -> None: ...
     def on_binary(self, data: bytes) -> None: ...

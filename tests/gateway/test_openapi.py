@@ -33,7 +33,9 @@ def test_the_document_has_every_endpoint_and_nothing_dangles(document: dict[str,
     operations = {(method, path) for path, item in document["paths"].items() for method in item}
     assert operations == {
         ("post", "/events"), ("get", "/uploads/{upload_id}"), ("get", "/statistics"), ("get", "/happenings"),
-        ("post", "/tokens"), ("get", "/healthz"), ("get", "/readyz"),
+        ("post", "/tokens"), ("get", "/healthz"), ("get", "/readyz"), ("get", "/uploads"), ("get", "/connections"),
+        ("get", "/followers"), ("get", "/follows"), ("get", "/watch"), ("delete", "/connections/{number}"),
+        ("delete", "/users/{user_id}/connections"),
     }  # fmt: skip
     schemas = document["components"]["schemas"]
     references = {found["$ref"] for found in _every(document) if isinstance(found.get("$ref"), str)}
@@ -53,9 +55,12 @@ def test_the_document_explains_every_operation_answer_and_field(document: dict[s
                 (content,) = response["content"].items()
                 assert content[1]["schema"]["$ref"], (path, status)
                 assert int(status) < 400 or content[1]["schema"]["$ref"].endswith("/Problem")
-    happenings = document["paths"]["/happenings"]["get"]["responses"]["200"]["content"]
-    assert list(happenings) == ["application/x-ndjson"]
-    for model in ("PublishReceipt", "UploadState", "Statistics", "Tables", "Counters", "IssuedToken", "Health", "Happening"):
+    for endless in ("/happenings", "/watch"):
+        assert list(document["paths"][endless]["get"]["responses"]["200"]["content"]) == ["application/x-ndjson"]
+    for model in (
+        "PublishReceipt", "UploadState", "Statistics", "Tables", "Counters", "IssuedToken", "Health", "Happening",
+        "ConnectionRow", "UploadRow", "FollowersRow", "FollowsRow", "UploadsPage", "WatchFrame", "NodeDescription", "Kicked",
+    ):  # fmt: skip
         for name, field in document["components"]["schemas"][model]["properties"].items():
             assert field.get("examples") or "$ref" in field, (model, name)
 

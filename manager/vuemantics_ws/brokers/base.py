@@ -1,6 +1,6 @@
 """What a broker is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from vuemantics_ws.core.upload import Event, Head, Verdict, Version
@@ -69,4 +69,16 @@ class Broker(Protocol):
     @property
     def heads(self) -> int | None:
         """How many newest states this process keeps; None where they are kept elsewhere."""
+        ...
+
+    def unwatched(self) -> Iterator[tuple[str, Head]]:
+        """The newest states that this process keeps of uploads nobody watches, for whoever wonders where they are.
+
+        Events may come and go between two steps of the iterator: it tells what was there at its first one, each in its newest
+        state. It is empty where they are kept elsewhere.
+        """
+        ...
+
+    def keeps(self, upload_id: str) -> bool:
+        """Whether :meth:`unwatched` would tell of this upload."""
         ...

@@ -1,5 +1,7 @@
 """The broker inside one process: the default of ``serve``. It forgets everything when the process ends."""
 
+from collections.abc import Iterator
+
 from vuemantics_ws.ambient import Clock, SystemClock
 from vuemantics_ws.brokers.base import Deliver, Found, Receipt
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
@@ -66,6 +68,15 @@ class MemoryBroker:
     @property
     def heads(self) -> int:
         return len(self._uploads) + sum(upload.head is not None for upload in self._watched.values())
+
+    def unwatched(self) -> Iterator[tuple[str, Head]]:
+        now = self._clock.monotonic()
+        for upload_id, upload in list(self._uploads.items()):
+            if upload.head is not None and not self._is_old(upload, now):
+                yield upload_id, upload.head
+
+    def keeps(self, upload_id: str) -> bool:
+        return upload_id in self._uploads
 
     def _is_old(self, upload: Upload, now: float) -> bool:
         return upload.head is not None and now - upload.head.accepted_at > self._limits.head_ttl_s

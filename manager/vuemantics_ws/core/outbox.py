@@ -22,11 +22,12 @@ class ConflatingOutbox(Generic[F]):
     by their reader: the caller stops reading from a socket with ``reply_bytes`` above its limit.
     """
 
-    __slots__ = ("_direct_bytes", "_direct_count", "_first", "_states", "conflated", "reply_bytes")
+    __slots__ = ("_direct_bytes", "_direct_count", "_first", "_states", "_waiting_since", "conflated", "reply_bytes")
 
     def __init__(self) -> None:
         self._first: deque[tuple[F, bool]] | None = None  # with whether the frame is a direct message
         self._states: dict[str, F] = {}
+        self._waiting_since: dict[str, float] | None = None  # by upload; None while nobody has said that anything waits
         self.reply_bytes = 0
         self._direct_bytes = 0
         self._direct_count = 0
@@ -61,10 +62,49 @@ class ConflatingOutbox(Generic[F]):
 
     def discard(self, upload_id: str) -> None:
         self._states.pop(upload_id, None)
+        if self._waiting_since is not None:
+            self._waiting_since.pop(upload_id, None)
 
     def holds(self, upload_id: str) -> bool:
         """Whether a state of this upload is still pending."""
         return upload_id in self._states
+
+    # For how long states wait. The reader that keeps up is never asked.
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is known of any state since when it waits."""
+        return self._waiting_since is not None
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the first of the uploads got a state that has not left, nor has a newer one in its place."""
+        return min(self._waiting_since.values(), default=None) if self._waiting_since else None
+
+    def wait(self, now: float, upload_id: str | None = None) -> int:
+        """What is pending, of one upload or of all, waits from now on, unless it waits already.
+
+        Returns:
+            How many states began to.
+        """
+        since = self._waiting_since
+        if since is None:
+            since = self._waiting_since = {}
+        before = len(since)
+        for waiting in self._states if upload_id is None else (upload_id,):
+            since.setdefault(waiting, now)
+        return len(since) - before
+
+    def left(self, now: float) -> list[float]:
+        """For how long each state waited that has left since the last call."""
+        since, states = self._waiting_since, self._states
+        if since is None:
+            return []
+        left = [upload_id for upload_id in since if upload_id not in states]
+        waited = [now - since.pop(upload_id) for upload_id in left]
+        if not since:
+            self._waiting_since = None
+        return waited
 
     def take(self, bytes_max: int) -> list[F]:
         """Remove and return what goes out next: at least one frame if any is pending, and with others at most ``bytes_max``."""
@@ -101,6 +141,7 @@ class ConflatingOutbox(Generic[F]):
     def clear(self) -> None:
         self._first = None
         self._states.clear()
+        self._waiting_since = None
         self.reply_bytes = self._direct_bytes = self._direct_count = 0
 
     def _queue(self) -> deque[tuple[F, bool]]:

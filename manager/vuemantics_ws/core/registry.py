@@ -69,6 +69,8 @@ class Registry(Generic[C]):
     def __init__(self, *, uploads_per_user_max: int, released: Callable[[Upload[C]], None]) -> None:
         self.users: dict[str, User[C]] = {}
         self.uploads: dict[str, Upload[C]] = {}
+        self.follows = 0
+        """How many pairs of user and upload there are."""
         self._uploads_per_user_max = uploads_per_user_max
         self._released = released
 
@@ -112,6 +114,7 @@ class Registry(Generic[C]):
             upload = self.uploads[upload_id] = Upload(upload_id)
         user.follows[upload_id] = upload
         upload.followers[user_id] = user
+        self.follows += 1
         return Followed.FIRST, upload
 
     def give_up(self, user_id: str, upload_id: str, connection: C | None) -> None:
@@ -154,6 +157,7 @@ class Registry(Generic[C]):
         for connection in user.connections:
             _take_back(user, connection, upload_id)
         del upload.followers[user.user_id]
+        self.follows -= 1
         if not upload.followers:
             del self.uploads[upload_id]
             self._released(upload)

@@ -51,6 +51,11 @@ def read_origin(text: str) -> str:
     return f"{scheme}://{host}" + (f":{int(port)}" if port and port != _DEFAULT_PORTS.get(scheme) else "")
 
 
+def url_of(scheme: str, host: str, port: int, path: str = "") -> str:
+    """The URL of what listens there."""
+    return f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"
+
+
 def _the_network_meant(text: str) -> str | None:
     try:
         return f"did you mean {ip_network(text, strict=False)}?"

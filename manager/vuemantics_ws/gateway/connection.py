@@ -46,13 +46,16 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_allowance", "_assembly", "_close_by", "_code", "_conversation", "_heard_at", "_on_flushed", "_outbox", "_phase",
         "_ping_at", "_pinged_at", "_port", "_protocol", "_reading", "_stall", "_touched", "_unmetered",
-        "_written", "due_tick", "number", "peer_address", "transport",
+        "_written", "due_tick", "number", "opened_at", "peer_address", "sent", "transport",
     )  # fmt: skip
 
     def __init__(self, port: Port, number: int) -> None:
         self.number = number
         """Counts the connections of a port, from 1: their order."""
         self.peer_address = ""
+        self.opened_at = 0.0
+        self.sent = 0
+        """How many frames of the conversation were handed to the transport."""
         self.due_tick = 0
         self._port = port
         self._phase = Phase.HANDSHAKE
@@ -79,7 +82,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         port = self._port
-        self._heard_at = port.timers.now()
+        self._heard_at = self.opened_at = port.timers.now()
         self.transport.set_write_buffer_limits(high=port.write_buffer_bytes_max, low=port.write_buffer_bytes_max // 4)
         peer = transport.get_extra_info("peername")
         self.peer_address = peer[0] if isinstance(peer, tuple) else ""
@@ -214,7 +217,11 @@ class Connection(asyncio.Protocol):
     def put_state(self, upload_id: str, frame: Frame) -> None:
         self._outbox.put_state(upload_id, frame.data)
         if not self._touched:
-            self._touch()
+            if self._stall is None:
+                self._touch()
+            else:
+                self._outbox.wait(self._port.timers.now(), upload_id)
+                self._port.waiting(1)
 
     def put_direct(self, frame: Frame) -> None:
         if not self._add_direct(frame.data):
@@ -256,13 +263,24 @@ class Connection(asyncio.Protocol):
         if self._phase is Phase.OPEN:
             bytes_max = self._port.limits.write_bytes_max
             while self._stall is None and (frames := outbox.take(bytes_max)):
+                self.sent += len(frames)
                 self._transport_write(frames[0] if len(frames) == 1 else b"".join(frames))
+            if self._stall is not None or outbox.waits:
+                self._note_waiting()
         if not self._reading and outbox.reply_bytes <= self._port.limits.reply_bytes_max:
             self._heard_at = self._port.timers.now()
             self._read_on()
         if self._on_flushed is not None and self._stall is None and not outbox:
             flushed, self._on_flushed = self._on_flushed, None
             flushed()
+
+    def _note_waiting(self) -> None:
+        """The slow path: what has left waited for so long, and what is still there waits from now on."""
+        now = self._port.timers.now()
+        for waited_s in self._outbox.left(now):
+            self._port.waited(waited_s)
+        if self._stall is not None:
+            self._port.waiting(self._outbox.wait(now))
 
     def _read_on(self) -> None:
         self._reading = True
@@ -346,8 +364,36 @@ class Connection(asyncio.Protocol):
         return self._phase
 
     @property
+    def user_id(self) -> str | None:
+        """Who the peer has shown to be."""
+        return self._conversation.user_id if self._conversation is not None else None
+
+    @property
     def conflated(self) -> int:
         return self._outbox.conflated
+
+    @property
+    def sent_bytes(self) -> int:
+        """All that was handed to the transport, the handshake's answer and closes included."""
+        return self._written
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the transport's buffer is full right now."""
+        return self._stall is not None
+
+    def taken_nothing_s(self, now: float) -> float:
+        """For how long the peer has taken nothing though something waits for it; 0 while it keeps up."""
+        return self._stall.lasts(self._written, now) if self._stall is not None else 0.0
+
+    def behind_s(self, now: float) -> float:
+        """For how long the peer has been owed a newer state than the one that was handed to its socket."""
+        since = self._outbox.waiting_since
+        return now - since if since is not None else 0.0
+
+    def silent_s(self, now: float) -> float:
+        """Seconds since the last sign of life."""
+        return now - self._heard_at
 
     @property
     def pending_bytes(self) -> int:

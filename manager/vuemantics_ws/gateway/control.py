@@ -9,13 +9,14 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.brokers.base import Receipt
 from vuemantics_ws.core.upload import Event, Head
-from vuemantics_ws.errors import BadEvent, EnvironmentUnfit, VuemanticsError
+from vuemantics_ws.errors import BadEvent, BadQuery, EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.gateway.answers import (
     EVENT_EXAMPLES,
     Happening,
@@ -30,7 +31,9 @@ from vuemantics_ws.gateway.answers import (
     UploadState,
     problem,
 )
+from vuemantics_ws.gateway.control_inspection import InspectedNode, add_inspection
 from vuemantics_ws.gateway.guard import Guard, too_large
+from vuemantics_ws.gateway.inspection_answers import KickOptions, PageOptions, WatchOptions
 from vuemantics_ws.gateway.line_stream import LineStream
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.messages import UploadMessage
@@ -38,7 +41,7 @@ from vuemantics_ws.messages import UploadMessage
 API_VERSION = "1"
 
 
-class ControlledNode(Protocol):
+class ControlledNode(InspectedNode, Protocol):
     """What a node offers to whoever controls it."""
 
     @property
@@ -95,6 +98,7 @@ def create_control_application(node: ControlledNode, *, allowed_hosts: Iterable[
     application.add_middleware(Guard, allowed_hosts=tuple(allowed_hosts), body_bytes_max=node.limits.event_bytes_max)
     _add_uploads(application, node)
     _add_observation(application, node)
+    add_inspection(application, node)
     _add_tokens(application, node)
     _add_health(application, node)
     _add_complaints(application, node)
@@ -232,11 +236,15 @@ def _add_complaints(application: FastAPI, node: ControlledNode) -> None:
 
     async def not_valid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem(422, "bad_request", _explain(error))
+        return problem(422, "bad_request", _explain(error, request.scope["route"].path))
 
     async def bad_event(request: Request, error: Exception) -> Response:
         assert isinstance(error, VuemanticsError)
         return problem(422, "bad_event", error.message, error.hint)
+
+    async def bad_query(request: Request, error: Exception) -> Response:
+        assert isinstance(error, VuemanticsError)
+        return problem(422, "bad_query", error.message, error.hint)
 
     async def unfit(request: Request, error: Exception) -> Response:
         assert isinstance(error, VuemanticsError)
@@ -251,12 +259,22 @@ def _add_complaints(application: FastAPI, node: ControlledNode) -> None:
     application.add_exception_handler(HTTPException, refused)
     application.add_exception_handler(RequestValidationError, not_valid)
     application.add_exception_handler(BadEvent, bad_event)
+    application.add_exception_handler(BadQuery, bad_query)
     application.add_exception_handler(EnvironmentUnfit, unfit)
     application.add_exception_handler(ClientDisconnect, left)
     application.add_exception_handler(Exception, fault)
 
 
-_PARAMETERS = frozenset({"upload_id", *PublishOptions.model_fields, *TokenRequest.model_fields})
+_TAKEN: dict[str, type[BaseModel]] = {
+    "/events": PublishOptions,
+    "/tokens": TokenRequest,
+    "/watch": WatchOptions,
+    "/connections/{number}": KickOptions,
+    "/users/{user_id:path}/connections": KickOptions,
+}
+"""What an operation takes, by its path; pages take theirs."""
+
+_PARAMETERS = {"upload_id", "user_id", "number", *(name for model in _TAKEN.values() for name in model.model_fields)}
 _WRONG = {
     "json_invalid": "expected JSON",
     "model_attributes_type": "expected a JSON object, sent as application/json",
@@ -265,13 +283,13 @@ _WRONG = {
 """What is wrong, in our words, by pydantic's name for it. Its own words serve for the rest, and quote no input either."""
 
 
-def _explain(error: RequestValidationError) -> str:
+def _explain(error: RequestValidationError, path: str) -> str:
     """The first thing that is wrong. Where a key was not expected, its name is the sender's, and is not repeated."""
     found = error.errors()[0]
     named = [str(part) for part in found["loc"] if part in _PARAMETERS]
     if found["type"] == "extra_forbidden":
-        expected = TokenRequest if found["loc"][0] == "body" else PublishOptions
-        return f"expected nothing but {' and '.join(expected.model_fields)}"
+        *others, last = _TAKEN.get(path, PageOptions).model_fields
+        return f"expected nothing but {', '.join(others)} and {last}" if others else f"expected nothing but {last}"
     said = _WRONG.get(found["type"]) or str(found["msg"]).removeprefix("Value error, ")
     return ": ".join([*named, said[:1].lower() + said[1:]])
 
@@ -290,7 +308,7 @@ def _event_body() -> dict[str, Any]:
 
 class _ControlApplication(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The document, with what FastAPI cannot know: the events, which are msgspec's, and the endless answer.
+        """The document, with what FastAPI cannot know: the events, which are msgspec's, and the endless answers.
 
         Given to FastAPI itself, the examples of events would lose their nulls, and browsers refuse such events.
         """
@@ -301,8 +319,9 @@ class _ControlApplication(FastAPI):
             schemas["Happening"] = Happening.model_json_schema()
             schemas["UploadState"]["properties"]["event"] = {"$ref": _SCHEMAS + "UploadMessage"}
             document["paths"]["/events"]["post"]["requestBody"] = _event_body()
-            told = document["paths"]["/happenings"]["get"]["responses"]["200"]
-            told["content"] = {LineStream.media_type: {"schema": {"$ref": _SCHEMAS + "Happening"}}}
+            for path, line in (("/happenings", "Happening"), ("/watch", "WatchFrame")):
+                told = document["paths"][path]["get"]["responses"]["200"]
+                told["content"] = {LineStream.media_type: {"schema": {"$ref": _SCHEMAS + line}}}
         assert self.openapi_schema is not None
         return self.openapi_schema
 

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 
 class Conversation(Protocol):
-    """What is said on a connection. ``deadline`` is when ``on_deadline`` is wanted, in the loop's time; NEVER for never."""
+    """What is said on a connection. ``deadline`` is when ``on_deadline`` is wanted, in the loop's time; NEVER for never.
+
+    ``user_id`` is who the peer has shown to be, None before.
+    """
 
     deadline: float
+    user_id: str | None
 
     def on_text(self, data: bytes) -> None: ...
     def on_binary(self, data: bytes) -> None: ...
@@ -45,6 +49,14 @@ class Port(Protocol):
     def converse(self, connection: "Connection") -> Conversation: ...
     def touch(self, connection: "Connection") -> None:
         """Flush it at the end of this iteration of the loop."""
+        ...
+
+    def waiting(self, count: int) -> None:
+        """So many states were put for peers that do not keep up, or are left over of a flush."""
+        ...
+
+    def waited(self, waited_s: float) -> None:
+        """One of them has left after so long."""
         ...
 
     def first_ping_after(self) -> float:

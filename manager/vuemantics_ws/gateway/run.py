@@ -16,6 +16,7 @@ import uvicorn
 from vuemantics_ws.ambient import SystemClock, system_random
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.control import create_control_application
 from vuemantics_ws.gateway.development import development_secret
 from vuemantics_ws.gateway.server import Gateway, listen
@@ -67,12 +68,12 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
         contextlib.closing(listen(settings.control_host, settings.control_port, "--control-port")) as control_socket,
     ):
         await gateway.start()
+        gateway.control_url = url_of("http", *control_socket.getsockname()[:2])
         control = _Control(create_control_application(gateway))
         serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
         await asyncio.wait([serving, asyncio.ensure_future(control.up.wait())], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
-            control_url = _url("http", *control_socket.getsockname()[:2])
-            ready(Ready(_url("ws", *gateway.address, "/ws/uploads"), control_url, os.getpid()))
+            ready(Ready(gateway.url, gateway.control_url, os.getpid()))
             await stop.wait()
             if gateway.connections:
                 logger.info("saying goodbye to %d connections; a second signal ends it at once", len(gateway.connections))
@@ -171,7 +172,3 @@ def _fit_into_files(settings: Settings) -> Settings:
         *(allowed, fitting, settings.connections_max),
     )
     return dataclasses.replace(settings, connections_max=fitting)
-
-
-def _url(scheme: str, host: str, port: int, path: str = "") -> str:
-    return f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"

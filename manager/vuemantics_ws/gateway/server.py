@@ -2,29 +2,37 @@
 
 import asyncio
 import logging
+import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from websockets.http11 import Request, Response
 
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.brokers.base import Broker, Receipt
-from vuemantics_ws.closing import CloseCode
+from vuemantics_ws.closing import RELOADING_REASON, CloseCode
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.access import anyone, owner_only
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.auth import Authenticator
 from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.conversation import UploadConversation
 from vuemantics_ws.gateway.drain import drain
-from vuemantics_ws.gateway.handshake import HandshakePolicy
+from vuemantics_ws.gateway.handshake import PATHS, HandshakePolicy
+from vuemantics_ws.gateway.histogram import Histogram
+from vuemantics_ws.gateway.inspection import Inspection
 from vuemantics_ws.gateway.journal import Journal
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.port import Phase
+from vuemantics_ws.gateway.pulse import Pulse
 from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.gateway.sightings import Sightings
 from vuemantics_ws.gateway.silent_uploads import SilentUploads
 from vuemantics_ws.gateway.timers import Timers
 from vuemantics_ws.limits import Limits
@@ -33,6 +41,11 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 128
 """Sockets that the kernel holds for us. All of them may be accepted at once, so they must fit the unauthenticated places."""
+
+FLUSHED_TOGETHER = 64
+"""How long states waited is looked at once for so many connections: that costs each of them nothing."""
+
+AGE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Gateway:
@@ -63,9 +76,15 @@ class Gateway:
             access=owner_only if settings.resolved_access == "owner" else anyone,
             limits=settings,
             clock=clock,
-            happened=self.journal.tell,
+            happened=self._happened,
         )
-        self._broker = broker
+        self.broker = broker
+        self.sightings = Sightings(lives=self._lives, now=clock.monotonic)
+        self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop())
+        self.displayed_age_s = Histogram(AGE_BOUNDS_S)
+        """For how long states waited, from when they were accepted, until they were handed to their connection's socket."""
+        self.control_url: str | None = None
+        """Where the control port is, once whoever serves it has said so."""
         self._dice = dice
         self._policy = HandshakePolicy(
             origins=settings.origins, development=settings.development, trusted_proxies=settings.trusted_proxies
@@ -77,6 +96,9 @@ class Gateway:
         """Those of them that had to make room and have not gone yet, oldest first."""
         self._numbers = 0
         self._touched: list[Connection] = []
+        self._touched_at = 0.0
+        self._delivered = 0  # states that had been put when the last flush ended
+        self._waiting = 0  # and those since which went to peers that do not keep up
         self._server: asyncio.Server | None = None
         self._silence: asyncio.Task[None] | None = None
         self._aborting = False
@@ -84,6 +106,7 @@ class Gateway:
         self._empty.set()
         self._started_at = self.timers.now()
         self.address: tuple[str, int] = (settings.host, settings.port)
+        self.inspection = Inspection(self)
 
     async def start(self) -> None:
         """Open the public port. ``address`` then says where.
@@ -99,6 +122,7 @@ class Gateway:
         if self.settings.stall_after_s:
             silent = SilentUploads(self.manager, self.clock, stall_after_s=self.settings.stall_after_s)
             self._silence = loop.create_task(silent.watch())
+        self.pulse.start()
         self.state = "ready"
 
     async def stop(self, *, at_once: asyncio.Event | None = None) -> None:
@@ -127,6 +151,8 @@ class Gateway:
             self._silence.cancel()
         await self.manager.__aexit__(None, None, None)
         self.journal.close()
+        self.pulse.stop()
+        self.inspection.stop()
         self.state = "stopped"
 
     async def _drain(self) -> None:
@@ -142,7 +168,7 @@ class Gateway:
         return await self.manager.publish(event)
 
     async def head(self, upload_id: str) -> Head | None:
-        return await self._broker.head(upload_id)
+        return await self.broker.head(upload_id)
 
     def happenings(self) -> AsyncIterator[dict[str, Any]]:
         return self.journal.listen()
@@ -154,25 +180,46 @@ class Gateway:
 
     def statistics(self) -> dict[str, Any]:
         """How full every table is, and what happened since the start."""
-        registry = self.manager.registry
-        counters = self.manager.counters.as_json()
-        counters["conflated"] += sum(connection.conflated for connection in self.connections)
-        outboxes = [connection.pending_bytes for connection in self.connections]
+        survey = self.inspection.survey_at_once()
+        return {"state": self.state, "uptime_s": self.uptime_s, "tables": survey.tables, "counters": survey.counters}
+
+    @property
+    def uptime_s(self) -> float:
+        return round(self.timers.now() - self._started_at, 3)
+
+    @property
+    def unauthenticated(self) -> int:
+        """Connections that have not shown yet who they are."""
+        return len(self._places)
+
+    @property
+    def url(self) -> str:
+        """Where browsers connect."""
+        return url_of("ws", *self.address, PATHS[0])
+
+    def describe(self) -> dict[str, Any]:
+        """What this node is, for whoever watches it."""
         return {
+            "name": "node:0",
             "state": self.state,
-            "uptime_s": round(self.timers.now() - self._started_at, 3),
-            "tables": {
-                "connections": len(self.connections),
-                "unauthenticated": len(self._places),
-                "users": len(registry.users),
-                "uploads": len(registry.uploads),
-                "follows": sum(len(user.follows) for user in registry.users.values()),
-                "heads": self._broker.heads,
-                "outbox_bytes": sum(outboxes),
-                "outbox_bytes_max": max(outboxes, default=0),
-            },
-            "counters": counters,
+            "version": _version(),
+            "url": self.url,
+            "control": self.control_url,
+            "pid": os.getpid(),
+            "uptime_s": self.uptime_s,
+            "access": self.settings.resolved_access,
+            "development": self.settings.development,
         }
+
+    def kick(self, number: int, *, for_good: bool) -> int:
+        """Close the connection with this number. Returns how many there were."""
+        found = [connection for connection in self.connections if connection.number == number]
+        return _close_all(found, for_good=for_good)
+
+    def kick_user(self, user_id: str, *, for_good: bool) -> int:
+        """Close every open connection of a user, whose follows stay for the grace time. Returns how many there were."""
+        user = self.manager.registry.users.get(user_id)
+        return _close_all(list(user.connections), for_good=for_good) if user is not None else 0
 
     # What connections ask of their port.
 
@@ -208,8 +255,15 @@ class Gateway:
 
     def touch(self, connection: Connection) -> None:
         if not self._touched:
+            self._touched_at = self.clock.monotonic()
             asyncio.get_running_loop().call_soon(self._flush)
         self._touched.append(connection)
+
+    def waiting(self, count: int) -> None:
+        self._waiting += count
+
+    def waited(self, waited_s: float) -> None:
+        self.displayed_age_s.observe(waited_s)
 
     def first_ping_after(self) -> float:
         return self._dice.uniform(0.0, self.limits.ping_interval_s)
@@ -246,11 +300,48 @@ class Gateway:
 
     def _flush(self) -> None:
         touched, self._touched = self._touched, []
-        for connection in touched:
-            try:
-                connection.flush()
-            except Exception as error:  # noqa: BLE001 - the others are still to come
-                connection.on_fault(error)
+        touched_at = self._touched_at
+        states = self.manager.counters.deliveries - self._delivered - self._waiting
+        self._waiting = 0
+        self._delivered = self.manager.counters.deliveries
+        for first in range(0, len(touched), FLUSHED_TOGETHER):
+            for connection in touched[first : first + FLUSHED_TOGETHER]:
+                try:
+                    connection.flush()
+                except Exception as error:  # noqa: BLE001 - the others are still to come
+                    connection.on_fault(error)
+            if states > 0:
+                done = min(first + FLUSHED_TOGETHER, len(touched))
+                share = states * done // len(touched) - states * first // len(touched)
+                self.displayed_age_s.observe(self.clock.monotonic() - touched_at, share)
+
+    def _happened(self, kind: str, fields: dict[str, Any]) -> None:
+        if kind == "event":
+            self.sightings.take(fields)
+        self.journal.tell(kind, fields)
+
+    def _lives(self, upload_id: str) -> bool:
+        """Whether an upload may still be asked about: somebody follows it, or the broker keeps it."""
+        return upload_id in self.manager.registry.uploads or self.broker.keeps(upload_id)
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("vuemantics-ws")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def _close_all(connections: Sequence[Connection], *, for_good: bool) -> int:
+    for connection in connections:
+        if connection.phase is not Phase.OPEN:
+            connection.abort()
+        elif for_good:
+            connection.close(CloseCode.NORMAL, "closed by the operator")
+        else:
+            connection.close(CloseCode.SERVER_RELOADING, RELOADING_REASON)
+    return len(connections)
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

@@ -1,0 +1,111 @@
+"""The control port's pages of the live tables, its watch, and what ends connections."""
+
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from fastapi import FastAPI, Path, Query, Response
+
+from vuemantics_ws.gateway.answers import Problem, UserId, problem
+from vuemantics_ws.gateway.inspection import Inspection, Question
+from vuemantics_ws.gateway.inspection_answers import PAGES, Kicked, KickOptions, PageOptions, WatchFrame, WatchOptions
+from vuemantics_ws.gateway.line_stream import LineStream
+from vuemantics_ws.quantities import parse_duration
+
+_SUMMARIES = {
+    "connections": "Who is connected, and who does not keep up",
+    "uploads": "Every upload that is followed or kept",
+    "followers": "Who follows each upload",
+    "follows": "What each user follows",
+}
+_BAD_QUERY: dict[int | str, dict[str, Any]] = {
+    422: {"model": Problem, "description": "The filter or the order cannot be read, or an option is out of its range."}
+}
+
+
+class InspectedNode(Protocol):
+    """What of a node can be looked at, and ended."""
+
+    inspection: Inspection
+
+    def kick(self, number: int, *, for_good: bool) -> int:
+        """Close the connection with this number. Returns how many there were."""
+        ...
+
+    def kick_user(self, user_id: str, *, for_good: bool) -> int:
+        """Close every open connection of a user. Returns how many there were."""
+        ...
+
+
+def add_inspection(application: FastAPI, node: InspectedNode) -> None:
+    for view in _SUMMARIES:
+        _add_page(application, node, view)
+
+    @application.get(
+        "/watch",
+        tags=["inspection"],
+        summary="The node at a glance, again and again",
+        response_model=WatchFrame,
+        responses=_BAD_QUERY,
+    )
+    async def watch(options: Annotated[WatchOptions, Query()]) -> Response:
+        """A frame at once, then one every so often, until the node stops. One JSON object a line.
+
+        The filter applies to every view that is asked for, the order to the first. Whoever reads too slowly gets fewer
+        frames, and holds up nobody.
+        """
+        question = _question(options.view, options)
+        return LineStream(node.inspection.watch(question, every_s=parse_duration(options.every)))
+
+    _add_kicks(application, node)
+
+
+def _add_page(application: FastAPI, node: InspectedNode, view: str) -> None:
+    @application.get(
+        f"/{view}",
+        tags=["inspection"],
+        summary=_SUMMARIES[view],
+        operation_id=view,
+        response_model=PAGES[view],
+        responses=_BAD_QUERY,
+    )
+    async def page(options: Annotated[PageOptions, Query()]) -> Response:
+        """Some rows as they are now."""
+        found = await node.inspection.page(_question([view], options))
+        return Response(msgspec.json.encode(found), media_type="application/json")
+
+
+def _question(views: Any, options: PageOptions) -> Question:
+    return Question.read(views, filter=options.filter, sort=options.sort, limit=options.limit, offset=options.offset)
+
+
+def _add_kicks(application: FastAPI, node: InspectedNode) -> None:
+    @application.delete(
+        "/connections/{number}",
+        tags=["inspection"],
+        summary="End a connection",
+        response_model=Kicked,
+        responses={404: {"model": Problem, "description": "There is no such connection."}, **_BAD_OPTION},
+    )
+    async def kick(number: Annotated[int, Path(ge=1)], options: Annotated[KickOptions, Query()]) -> Kicked | Response:
+        """It is closed with 1012, so that its browser comes back; for good with 1000."""
+        kicked = node.kick(number, for_good=options.for_good)
+        if not kicked:
+            return problem(404, "unknown_connection", "there is no open connection with this number", "it may have ended")
+        return Kicked(kicked=kicked)
+
+    @application.delete(
+        "/users/{user_id:path}/connections",
+        tags=["inspection"],
+        summary="End all connections of a user",
+        response_model=Kicked,
+        responses={404: {"model": Problem, "description": "The user has no open connection."}, **_BAD_OPTION},
+    )
+    async def kick_user(user_id: UserId, options: Annotated[KickOptions, Query()]) -> Kicked | Response:
+        """The same for each. What the user follows stays for the grace time."""
+        kicked = node.kick_user(user_id, for_good=options.for_good)
+        if not kicked:
+            return problem(404, "unknown_user", "this user has no open connection", "names are case-sensitive")
+        return Kicked(kicked=kicked)
+
+
+_BAD_OPTION: dict[int | str, dict[str, Any]] = {422: {"model": Problem, "description": "An option makes no sense."}}

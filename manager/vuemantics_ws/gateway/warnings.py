@@ -1,0 +1,79 @@
+"""What an operator should look at first."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from vuemantics_ws.gateway.pulse import Sample
+
+WARNINGS_MAX = 8
+NEAR = 0.8
+"""So much of a limit is near it."""
+
+LAG_S = 0.1
+LAG_SAMPLES = 10
+"""A loop that was late by so much, within so many seconds."""
+
+
+class Stalled(NamedTuple):
+    """Connections that take nothing, and the one that has for longest."""
+
+    connections: int
+    connection: int
+    user_id: str | None
+    taken_nothing_s: float
+
+
+def warnings(
+    *, state: str, tables: dict[str, Any], limits: dict[str, int], samples: Sequence[Sample], stalled: Stalled | None
+) -> list[dict[str, Any]]:
+    """At most eight, most urgent first."""
+    found = [
+        *_draining(state, tables),
+        *_late(samples),
+        *_near(tables, limits),
+        *_stalled(stalled),
+        *_unowned(samples),
+        *_refused(samples),
+    ]
+    return [{"code": code, "message": message, "count": count} for code, message, count in found][:WARNINGS_MAX]
+
+
+def _draining(state: str, tables: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    if state == "draining":
+        yield "draining", f"the node is going away: {tables['connections']} connections are left", 1
+
+
+def _late(samples: Sequence[Sample]) -> Iterator[tuple[str, str, int]]:
+    late = [sample.loop_lag_s for sample in samples[-LAG_SAMPLES:] if sample.loop_lag_s >= LAG_S]
+    if late:
+        yield "loop_lag", f"the loop was late by up to {max(late) * 1000:.0f} ms in the last {LAG_SAMPLES} s", len(late)
+
+
+def _near(tables: dict[str, Any], limits: dict[str, int]) -> Iterator[tuple[str, str, int]]:
+    filled = []
+    for limit, most in limits.items():
+        name = limit.removesuffix("_max")
+        count = tables[name] or 0
+        if count >= NEAR * most:
+            filled.append((count / most, f"{name}: {count} of at most {most}"))
+    if filled:
+        yield "limit_near", max(filled)[1], len(filled)
+
+
+def _stalled(stalled: Stalled | None) -> Iterator[tuple[str, str, int]]:
+    if stalled is not None:
+        of = f" of {stalled.user_id}" if stalled.user_id is not None else ""
+        said = f"connection {stalled.connection}{of} has taken nothing for {stalled.taken_nothing_s:.0f} s"
+        yield "stalled_reader", said, stalled.connections
+
+
+def _unowned(samples: Sequence[Sample]) -> Iterator[tuple[str, str, int]]:
+    count = round(sum(sample.unowned_per_s for sample in samples))
+    if count:
+        yield "unowned_events", f"{count} events of the last minute named no owner, so nobody got them", count
+
+
+def _refused(samples: Sequence[Sample]) -> Iterator[tuple[str, str, int]]:
+    count = round(sum(sample.refused_per_s for sample in samples))
+    if count:
+        yield "refused_events", f"{count} events of the last minute were refused as old or as after the end", count
