@@ -39,6 +39,7 @@ ONLY_IN: dict[str, set[str]] = {
     "httpx": {"client", "simulation"},
     "yaml": {"simulation"},
     "jwt": {"gateway", "client"},
+    "prometheus_client": {"gateway"},
 }
 
 

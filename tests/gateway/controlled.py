@@ -17,6 +17,7 @@ from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.gateway.auth import Authenticator
 from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.control import create_control_application
+from vuemantics_ws.gateway.histogram import Histogram
 from vuemantics_ws.gateway.inspection import Inspection
 from vuemantics_ws.gateway.journal import Journal
 from vuemantics_ws.gateway.pulse import Pulse
@@ -54,7 +55,9 @@ class Node:
         self.manager = ConnectionManager(broker=self.broker, limits=self.limits, clock=self.clock, happened=self._happened)
         self.sightings = Sightings(lives=self.broker.keeps, now=self.clock.monotonic)
         self.connections: dict[Connection, None] = {}
-        self.unauthenticated = 0
+        self.unauthenticated = self.never_upgraded = 0
+        self.displayed_age_s = Histogram([1.0])
+        self.uptime_s = 1.5
         self.timers = Timers(asyncio.get_running_loop())
         self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop())
         self.inspection = Inspection(self)
@@ -68,7 +71,7 @@ class Node:
     def describe(self) -> dict[str, Any]:
         return {
             "name": "node:0", "state": self.state, "version": "0", "url": "ws://127.0.0.1:1/ws/uploads", "control": None,
-            "pid": 1, "uptime_s": 1.5, "access": "open", "development": self.mint is not None,
+            "pid": 1, "uptime_s": self.uptime_s, "access": "open", "development": self.mint is not None,
         }  # fmt: skip
 
     def kick(self, number: int, *, for_good: bool) -> int:
@@ -89,7 +92,7 @@ class Node:
 
     def statistics(self) -> dict[str, Any]:
         survey = self.inspection.survey_at_once()
-        return {"state": self.state, "uptime_s": 1.5, "tables": survey.tables, "counters": survey.counters, "new": 1}
+        return {"state": self.state, "uptime_s": self.uptime_s, "tables": survey.tables, "counters": survey.counters, "new": 1}
 
     def happenings(self) -> AsyncIterator[dict[str, Any]]:
         return self.journal.listen()

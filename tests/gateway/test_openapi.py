@@ -34,7 +34,7 @@ def test_the_document_has_every_endpoint_and_nothing_dangles(document: dict[str,
     assert operations == {
         ("post", "/events"), ("get", "/uploads/{upload_id}"), ("get", "/statistics"), ("get", "/happenings"),
         ("post", "/tokens"), ("get", "/healthz"), ("get", "/readyz"), ("get", "/uploads"), ("get", "/connections"),
-        ("get", "/followers"), ("get", "/follows"), ("get", "/watch"), ("delete", "/connections/{number}"),
+        ("get", "/followers"), ("get", "/follows"), ("get", "/watch"), ("get", "/metrics"), ("delete", "/connections/{number}"),
         ("delete", "/users/{user_id}/connections"),
     }  # fmt: skip
     schemas = document["components"]["schemas"]

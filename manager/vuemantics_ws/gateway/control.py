@@ -308,7 +308,7 @@ def _event_body() -> dict[str, Any]:
 
 class _ControlApplication(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The document, with what FastAPI cannot know: the events, which are msgspec's, and the endless answers.
+        """The document, with what FastAPI cannot know: msgspec's events, and answers that are endless or no JSON.
 
         Given to FastAPI itself, the examples of events would lose their nulls, and browsers refuse such events.
         """
@@ -319,6 +319,9 @@ class _ControlApplication(FastAPI):
             schemas["Happening"] = Happening.model_json_schema()
             schemas["UploadState"]["properties"]["event"] = {"$ref": _SCHEMAS + "UploadMessage"}
             document["paths"]["/events"]["post"]["requestBody"] = _event_body()
+            schemas["Exposition"] = {"type": "string", "description": "Prometheus' text format."}
+            told = document["paths"]["/metrics"]["get"]["responses"]["200"]
+            told["content"] = {"text/plain": {"schema": {"$ref": _SCHEMAS + "Exposition"}}}
             for path, line in (("/happenings", "Happening"), ("/watch", "WatchFrame")):
                 told = document["paths"][path]["get"]["responses"]["200"]
                 told["content"] = {LineStream.media_type: {"schema": {"$ref": _SCHEMAS + line}}}

@@ -9,6 +9,7 @@ from vuemantics_ws.gateway.answers import Problem, UserId, problem
 from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.inspection_answers import PAGES, Kicked, KickOptions, PageOptions, WatchFrame, WatchOptions
 from vuemantics_ws.gateway.line_stream import LineStream
+from vuemantics_ws.gateway.metrics import Measured, expose
 from vuemantics_ws.quantities import parse_duration
 
 _SUMMARIES = {
@@ -22,11 +23,11 @@ _BAD_QUERY: dict[int | str, dict[str, Any]] = {
 }
 
 
-class InspectedNode(Protocol):
+class InspectedNode(Measured, Protocol):
     """What of a node can be looked at, and ended."""
 
-    inspection: Inspection
-
+    @property
+    def inspection(self) -> Inspection: ...
     def kick(self, number: int, *, for_good: bool) -> int:
         """Close the connection with this number. Returns how many there were."""
         ...
@@ -55,6 +56,12 @@ def add_inspection(application: FastAPI, node: InspectedNode) -> None:
         """
         question = _question(options.view, options)
         return LineStream(node.inspection.watch(question, every_s=parse_duration(options.every)))
+
+    @application.get("/metrics", tags=["inspection"], summary="What Prometheus is told", response_model=None)
+    async def metrics() -> Response:
+        """Every counter and table in Prometheus' text format."""
+        text, kind = expose(node, await node.inspection.survey())
+        return Response(text, headers={"Content-Type": kind})
 
     _add_kicks(application, node)
 

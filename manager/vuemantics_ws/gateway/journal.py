@@ -27,6 +27,8 @@ class Journal:
         self._clock = clock
         self._listeners: dict[int, _Listener] = {}
         self._numbers = 0
+        self.dropped = 0
+        """Happenings that listeners were too slow for, all together."""
         self._closed = False
 
     def tell(self, kind: str, fields: dict[str, Any]) -> None:
@@ -37,6 +39,7 @@ class Journal:
             if len(listener.queue) >= QUEUE_MAX:
                 listener.queue.popleft()
                 listener.dropped += 1
+                self.dropped += 1
             listener.queue.append(happening)
             listener.woken.set()
 

@@ -83,6 +83,8 @@ class Gateway:
         self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop())
         self.displayed_age_s = Histogram(AGE_BOUNDS_S)
         """For how long states waited, from when they were accepted, until they were handed to their connection's socket."""
+        self.never_upgraded = 0
+        """Sockets that ended without having become a WebSocket."""
         self.control_url: str | None = None
         """Where the control port is, once whoever serves it has said so."""
         self._dice = dice
@@ -276,7 +278,9 @@ class Gateway:
             self._empty.set()
         counters = self.manager.counters
         counters.conflated += connection.conflated
-        if code is not None:
+        if code is None:
+            self.never_upgraded += 1
+        else:
             counters.closes[code] += 1
             self.journal.tell("closed", {"connection": connection.number, "code": code})
 
