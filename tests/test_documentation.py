@@ -1,5 +1,6 @@
 """What the documentation says is what the code does. ``python -m tests.test_documentation`` writes the tables anew."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -7,12 +8,15 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.simulation.planted_faults import LAWS, table_of
 from vuemantics_ws.closing import CLOSINGS
 from vuemantics_ws.core.session import ERROR_CODES
+from vuemantics_ws.gateway.metrics import METRICS, metrics_table
 from vuemantics_ws.gateway.settings import settings_table
 from vuemantics_ws.messages import UploadCompleted, UploadFailed, UploadProgress, read_upload_message
 from vuemantics_ws_cli.exit_codes import exit_code_table
@@ -21,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 LAWS_PAGE = ROOT / "docs" / "laws.md"
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
+BOARD = ROOT / "docs" / "grafana-board.json"
 
 _SETTINGS_HEAD = """# Settings
 
@@ -46,6 +52,7 @@ def _error_code_table() -> str:
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"exit codes": exit_code_table, "close codes": _close_code_table, "error codes": _error_code_table},
     LAWS_PAGE: {law: partial(table_of, law) for law in LAWS},
+    METRICS_PAGE: {"metrics": metrics_table},
 }
 
 
@@ -97,6 +104,64 @@ def test_the_events_of_the_protocol_page_are_events() -> None:
     events = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
 
     assert [type(read_upload_message(event.encode())) for event in events] == [UploadProgress, UploadCompleted, UploadFailed]
+
+
+def _metrics_in(query: str) -> set[str]:
+    """The metrics that a query names; of a histogram what it is called altogether."""
+    histograms = {metric.full_name for metric in METRICS if metric.kind == "histogram"}
+    named = set(re.findall(r"vuemantics_ws_[a-z_]+", query))
+    return {stem if (stem := re.sub("_(bucket|sum|count)$", "", name)) in histograms else name for name in named}
+
+
+KNOWN_METRICS = {metric.full_name for metric in METRICS}
+
+
+def test_what_to_be_woken_by_is_read_of_metrics_that_there_are() -> None:
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", METRICS_PAGE.read_text("utf-8"), re.DOTALL)]
+    (rules,) = [group["rules"] for block in blocks for group in block.get("groups", ())]
+
+    for rule in rules:
+        assert {"alert", "expr"} <= set(rule)
+        assert _metrics_in(rule["expr"])
+        assert _metrics_in(rule["expr"]) <= KNOWN_METRICS, rule["alert"]
+
+
+def _panels() -> list[dict[str, Any]]:
+    panels: list[dict[str, Any]] = json.loads(BOARD.read_text(encoding="utf-8"))["panels"]
+    return [panel for panel in panels if panel["type"] != "row"]
+
+
+def test_the_board_is_one_that_grafana_imports() -> None:
+    board = json.loads(BOARD.read_text(encoding="utf-8"))
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+
+    assert (board["uid"], board["title"], board["schemaVersion"]) == ("vuemantics-ws", "vuemantics-ws", 39)
+    assert (variables["datasource"]["type"], variables["datasource"]["query"]) == ("datasource", "prometheus")
+    assert _metrics_in(variables["instance"]["query"]["query"]) <= KNOWN_METRICS
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    assert all(set(panel["gridPos"]) == {"h", "w", "x", "y"} for panel in board["panels"])
+    taken = [
+        (panel["gridPos"]["y"], panel["gridPos"]["x"] + column)
+        for panel in board["panels"]
+        for column in range(panel["gridPos"]["w"])
+    ]
+    assert len(set(taken)) == len(taken), "no two panels lie on one another"
+    for panel in _panels():
+        assert {"title", "description", "datasource", "targets", "fieldConfig", "options"} <= set(panel)
+        for source in [panel["datasource"], *(target["datasource"] for target in panel["targets"])]:
+            assert source == {"type": "prometheus", "uid": "${datasource}"}
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"]) > 0
+
+
+def test_the_board_shows_metrics_that_there_are() -> None:
+    shown = set()
+    for panel in _panels():
+        for target in panel["targets"]:
+            assert 'instance=~"$instance"' in target["expr"], panel["title"]
+            assert _metrics_in(target["expr"]) <= KNOWN_METRICS, panel["title"]
+            shown |= _metrics_in(target["expr"])
+
+    assert {metric.full_name for metric in METRICS if metric.kind == "histogram"} <= shown
 
 
 def test_the_readme_names_the_two_commands() -> None:

@@ -22,12 +22,14 @@ class ConflatingOutbox(Generic[F]):
     by their reader: the caller stops reading from a socket with ``reply_bytes`` above its limit.
     """
 
-    __slots__ = ("_direct_bytes", "_direct_count", "_first", "_states", "_waiting_since", "conflated", "reply_bytes")
+    __slots__ = ("_direct_bytes", "_direct_count", "_first", "_states", "_waiting_since", "conflated", "reply_bytes", "waits")
 
     def __init__(self) -> None:
         self._first: deque[tuple[F, bool]] | None = None  # with whether the frame is a direct message
         self._states: dict[str, F] = {}
-        self._waiting_since: dict[str, float] | None = None  # by upload; None while nobody has said that anything waits
+        self._waiting_since: dict[str, float] | None = None  # by upload
+        self.waits = False
+        """Whether it is known of any state since when it waits. The reader that keeps up is never asked."""
         self.reply_bytes = 0
         self._direct_bytes = 0
         self._direct_count = 0
@@ -69,13 +71,6 @@ class ConflatingOutbox(Generic[F]):
         """Whether a state of this upload is still pending."""
         return upload_id in self._states
 
-    # For how long states wait. The reader that keeps up is never asked.
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is known of any state since when it waits."""
-        return self._waiting_since is not None
-
     @property
     def waiting_since(self) -> float | None:
         """When the first of the uploads got a state that has not left, nor has a newer one in its place."""
@@ -90,6 +85,7 @@ class ConflatingOutbox(Generic[F]):
         since = self._waiting_since
         if since is None:
             since = self._waiting_since = {}
+            self.waits = True
         before = len(since)
         for waiting in self._states if upload_id is None else (upload_id,):
             since.setdefault(waiting, now)
@@ -104,6 +100,7 @@ class ConflatingOutbox(Generic[F]):
         waited = [now - since.pop(upload_id) for upload_id in left]
         if not since:
             self._waiting_since = None
+            self.waits = False
         return waited
 
     def take(self, bytes_max: int) -> list[F]:
@@ -142,6 +139,7 @@ class ConflatingOutbox(Generic[F]):
         self._first = None
         self._states.clear()
         self._waiting_since = None
+        self.waits = False
         self.reply_bytes = self._direct_bytes = self._direct_count = 0
 
     def _queue(self) -> deque[tuple[F, bool]]:

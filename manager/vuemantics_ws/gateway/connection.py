@@ -218,7 +218,8 @@ class Connection(asyncio.Protocol):
         self._outbox.put_state(upload_id, frame.data)
         if not self._touched:
             if self._stall is None:
-                self._touch()
+                self._touched = True
+                self._port.touch(self)
             else:
                 self._outbox.wait(self._port.timers.now(), upload_id)
                 self._port.waiting(1)
