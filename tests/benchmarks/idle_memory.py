@@ -15,7 +15,7 @@ import sys
 from tests.benchmarks.node import BareClient, Node, node
 
 
-async def _connect(target: Node, numbers: range) -> list[BareClient]:
+async def connect(target: Node, numbers: range) -> list[BareClient]:
     loop = asyncio.get_running_loop()
     clients: list[BareClient] = []
     for first in range(numbers.start, numbers.stop, 100):
@@ -32,9 +32,9 @@ async def _connect(target: Node, numbers: range) -> list[BareClient]:
 
 async def _measure(target: Node, count: int) -> float:
     gc.disable()  # our own objects are not measured, and need not be looked through
-    warm = await _connect(target, range(100))
+    warm = await connect(target, range(100))
     before = target.memory_bytes()
-    clients = await _connect(target, range(100, 100 + count))
+    clients = await connect(target, range(100, 100 + count))
     after = target.memory_bytes()
     for client in [*warm, *clients]:
         client.transport.abort()
