@@ -286,6 +286,35 @@ class TestHead:
         run(act)
 
 
+class TestUnwatched:
+    def test_what_nobody_watches_can_be_looked_through_where_it_is_kept(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            for upload_id in ("u", "v", "w"):
+                await bench.publish(progress(upload_id=upload_id))
+            await bench.watch("v")
+            await bench.watch("never published")
+            found = [upload_id for upload_id, head in bench.broker.unwatched() if head.version == (1, 1)]
+            kept = [upload_id for upload_id in ("u", "v", "w", "x") if bench.broker.keeps(upload_id)]
+
+            assert found == kept == ([] if bench.broker.heads is None else ["u", "w"])
+
+        run(act)
+
+    def test_events_may_come_during_a_look(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            for upload_id in ("u", "v"):
+                await bench.publish(progress(upload_id=upload_id))
+            looking = bench.broker.unwatched()
+            first = [upload_id for upload_id, _ in [next(looking, ("", None))] if upload_id]
+            await bench.publish(progress(upload_id="u", number=1))
+            await bench.publish(progress(upload_id="w"))
+            await bench.watch("v")
+
+            assert [*first, *(upload_id for upload_id, _ in looking)] == ([] if bench.broker.heads is None else ["u", "v"])
+
+        run(act)
+
+
 class TestFailure:
     @pytest.mark.parametrize("turns", [0, 1, 2])
     def test_a_publish_that_is_cancelled_is_done_whole_or_not_at_all(self, run: Run, turns: int) -> None:

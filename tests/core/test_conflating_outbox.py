@@ -67,6 +67,56 @@ class TestStates:
         assert outbox.take(ALL) == [b"v"]
 
 
+class TestWaiting:
+    def test_nobody_waits_until_it_is_said(self) -> None:
+        outbox = Outbox()
+        outbox.put_state("u", b"u1")
+
+        assert (outbox.waits, outbox.waiting_since, outbox.left(9.0)) == (False, None, [])
+
+    def test_a_state_waits_from_the_first_one_that_has_not_left(self) -> None:
+        outbox = Outbox()
+        outbox.put_state("u", b"u1")
+
+        began = [outbox.wait(1.0), outbox.wait(2.0)]
+        outbox.put_state("u", b"u2")
+        began.append(outbox.wait(3.0, "u"))
+        outbox.put_state("v", b"v1")
+        began.append(outbox.wait(4.0, "v"))
+
+        assert began == [1, 0, 0, 1]
+        assert outbox.waiting_since == 1.0
+
+    def test_what_has_left_says_once_for_how_long_it_waited(self) -> None:
+        outbox = Outbox()
+        for number, upload_id in enumerate(("u", "v", "w")):
+            outbox.put_state(upload_id, b"x")
+            outbox.wait(float(number), upload_id)
+
+        outbox.take(2)
+        left = [outbox.left(10.0), outbox.left(10.0)]
+        since = outbox.waiting_since
+        outbox.take(ALL)
+        left.append(outbox.left(11.0))
+
+        assert left == [[10.0, 9.0], [], [9.0]]
+        assert since == 2.0
+        assert (outbox.waits, outbox.waiting_since) == (False, None)
+
+    def test_what_is_given_up_or_cleared_waits_no_more(self) -> None:
+        outbox = Outbox()
+        for upload_id in ("u", "v"):
+            outbox.put_state(upload_id, b"x")
+        outbox.wait(1.0)
+
+        outbox.discard("u")
+        given_up = outbox.left(2.0)
+        outbox.clear()
+
+        assert given_up == []
+        assert (outbox.waits, outbox.waiting_since, outbox.left(3.0)) == (False, None, [])
+
+
 class TestReplies:
     def test_replies_and_direct_messages_leave_before_states_and_in_order(self) -> None:
         outbox = Outbox()

@@ -87,6 +87,7 @@ class RegistryModel(RuleBasedStateMachine):
         registry = self.registry
         present = {user_id for user_id in self.follows if self.open_tabs[user_id] or self.follows[user_id]}
         assert set(registry.users) == present
+        assert registry.follows == sum(map(len, self.follows.values()))
         for user_id in present:
             assert list(registry.users[user_id].connections) == self.open_tabs[user_id]
             assert list(registry.users[user_id].follows) == self.follows[user_id]

@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from vuemantics_ws.ambient import Clock
 
-SLICE_S = 0.001
-"""For so long a look holds the loop; then everybody else has a turn."""
+SLICE_S = 0.0005
+REST_S = 0.001
+"""For so long a look holds the loop at once, and rests then: what is published takes several turns of the loop, and a look that
+took one between each two of them would delay it by as many slices."""
 
 R = TypeVar("R")
 
@@ -25,11 +27,11 @@ class Slices:
         self._now = clock.monotonic
 
     async def each(self, rows: Iterable[R], *, at_once: int = 32) -> AsyncGenerator[list[R], None]:
-        """The rows, some at once, with a turn for the loop whenever a slice is over."""
+        """The rows, some at once, with a rest whenever a slice is over."""
         now, left = self._now, iter(rows)
         until = now() + SLICE_S
         while some := list(islice(left, at_once)):
             yield some
             if now() >= until:
-                await asyncio.sleep(0)
+                await asyncio.sleep(REST_S)
                 until = now() + SLICE_S
