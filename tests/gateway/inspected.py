@@ -17,7 +17,7 @@ from vuemantics_ws.gateway.server import Gateway
 @asynccontextmanager
 async def inspected(**settings: Any) -> AsyncIterator[tuple[Gateway, Control]]:
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         gateway(**settings) as node,
         served(create_control_application(node)) as port,
         Control(f"http://127.0.0.1:{port}") as control,

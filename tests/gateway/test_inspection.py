@@ -317,6 +317,18 @@ def test_an_option_out_of_its_range_is_refused(path: str, message: str) -> None:
     assert (said["code"], said["message"]) == ("bad_request", message)
 
 
+@pytest.mark.parametrize(
+    "query", ["filter=canary-5f1d%3D1", "filter=user%3D'canary-5f1d", "sort=canary-5f1d", "sort=-user,canary-5f1d"]
+)
+def test_a_refused_question_is_not_repeated(query: str) -> None:
+    async def scenario() -> list[httpx.Response]:
+        async with inspected() as (node, _), httpx.AsyncClient(trust_env=False) as http:
+            paths = ("/connections?", "/watch?view=connections&")
+            return [await http.get(f"{node.control_url}{path}{query}") for path in paths]
+
+    assert [complaint(response, 422)["code"] for response in asyncio.run(scenario())] == ["bad_query"] * 2
+
+
 # Ending connections.
 
 
@@ -356,6 +368,19 @@ def test_all_connections_of_a_user_are_ended_and_nobody_else_s(user_id: str) -> 
 
     assert (kicked, codes) == (2, [1012, 1012])
     assert (tables["connections"], tables["users"], tables["follows"]) == (1, 2, 2), "what was followed stays for a while"
+
+
+def test_a_connection_that_is_no_websocket_yet_is_ended_too() -> None:
+    async def scenario() -> tuple[int, bytes, int]:
+        async with inspected() as (node, control):
+            reader, writer = await asyncio.open_connection(*node.address)
+            await until(lambda: len(node.connections) == 1)
+            kicked = await control.kick(1)
+            said = await reader.read()
+            writer.close()
+            return kicked, said, len(node.connections)
+
+    assert asyncio.run(scenario()) == (1, b"", 0)
 
 
 def test_whoever_is_not_there_cannot_be_ended() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import socket
 from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
@@ -117,6 +118,7 @@ def test_a_watcher_that_never_reads_is_owed_two_frames_at_most_and_troubles_nobo
                 path = b"/watch?view=uploads&view=uploads&view=uploads&limit=500&every=250ms"
                 writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 transport: Any = writer.transport
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
                 transport.pause_reading()
                 while True:  # until the kernel's buffers are full, and then some
                     before = frames
