@@ -13,7 +13,8 @@ from vuemantics_ws.simulation.checkers import check_laws
 from vuemantics_ws.simulation.plan import make_plan
 from vuemantics_ws.simulation.reader import parse_scenario
 from vuemantics_ws.simulation.report import Report, judge_run
-from vuemantics_ws_cli.views.simulation import Size, live, progress_line, record_line, verdict
+from vuemantics_ws_cli.views.simulation import live, progress_line, record_line, verdict
+from vuemantics_ws_cli.views.size import Size
 
 
 def drawn(view: RenderableType, *, width: int, colour: bool = False, ascii_only: bool = False) -> list[str]:

@@ -209,7 +209,8 @@ async def _show_tables(board: "Board", log: "Log", title: str) -> None:
     from vuemantics_ws.simulation.findings import Finding
     from vuemantics_ws.simulation.history import History
     from vuemantics_ws_cli.console import stderr
-    from vuemantics_ws_cli.views.simulation import Size, live
+    from vuemantics_ws_cli.views.simulation import live
+    from vuemantics_ws_cli.views.size import Size
 
     console = stderr()
     loop = asyncio.get_running_loop()

@@ -1,7 +1,6 @@
 """A scenario while it runs, and its verdict. Data in, something to print out: no view knows the time or the terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -14,6 +13,7 @@ from vuemantics_ws.simulation.log import Published, Received, Record
 from vuemantics_ws.simulation.report import Report
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.messages import bar
+from vuemantics_ws_cli.views.size import Size
 
 WIDE = 140
 """From this many columns on, uploads and clients stand side by side."""
@@ -37,14 +37,6 @@ _STYLES = {
 }
 _RANK = {"running": 0, "failed": 1, "completed": 2, "waiting": 3}
 _CLIENT_RANK = {"away": 0, "connecting": 1, "open": 2, "waiting": 3, "left": 4}
-
-
-class Size(NamedTuple):
-    """What there is room for, in characters and lines; ``ascii_only`` where the terminal has nothing else."""
-
-    width: int
-    height: int
-    ascii_only: bool = False
 
 
 def live(board: Board, laws: Sequence[Finding], *, title: str, size: Size) -> RenderableType:

@@ -1,0 +1,213 @@
+"""A page of uploads, of connections, of who follows an upload, or of what a user follows, as a table."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.text import Text
+
+from vuemantics_ws_cli.views import amounts
+from vuemantics_ws_cli.views.columns import Column, Row, joined, said, table
+from vuemantics_ws_cli.views.messages import STAGE_WIDTH, bar, short_names
+
+Page = dict[str, Any]
+
+_STYLES = {
+    "running": "cyan",
+    "completed": "green",
+    "failed": "red",
+    "unpublished": "dim",
+    "open": "green",
+    "slow": "yellow",
+    "stalled": "bold red",
+    "handshake": "dim",
+    "authenticating": "dim",
+    "closing": "dim",
+}
+_NOBODY = {
+    "uploads": "no upload is known yet: vuemantics-ws publish new --run image makes one",
+    "connections": "nobody is connected: vuemantics-ws listen holiday --user alice does it",
+    "followers": "nobody follows an upload",
+    "follows": "no user is here",
+}
+_BAR_LEAST, _BAR_MOST = 6, 24
+
+
+def page_lines(page: Page, width: int, rows: int, *, ascii_only: bool = False) -> list[Text]:
+    """The page's name with its place among all rows, and the table of its first ``rows`` rows. Never wider than ``width``."""
+    shown: list[Row] = page["rows"][: max(0, rows)]
+    title = Text.assemble((page["view"], "bold"), "  ", (place(page, len(shown)), "dim"))
+    title.truncate(width)
+    if not shown:
+        matches = page["total"] and not page["matched"]
+        empty = Text(f"none of them matches: {said(page['filter'], ascii_only=ascii_only)}" if matches else "", "dim")
+        if not page["total"]:
+            empty = Text(_NOBODY[page["view"]], "dim")
+        empty.truncate(width)
+        return [title, empty]
+    return [title, *table(columns_of(page, ascii_only=ascii_only), shown, width, sort=page["sort"], ascii_only=ascii_only)]
+
+
+def place(page: Page, shown: int) -> str:
+    """``rows 1-30 of 412 matched, 10,000 in all``, as short as it can be said."""
+    matched, total, first = page["matched"], page["total"], page["offset"]
+    of = f"{total:,}" if matched == total else f"{matched:,} matched, {total:,} in all"
+    return f"rows {first + 1:,}-{first + shown:,} of {of}" if shown else f"0 of {of}" if total else "none"
+
+
+def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column]:
+    """The columns of the page's view, as they stand from left to right where there is room for all."""
+    rows: list[Row] = page["rows"]
+    makers: dict[str, Callable[[list[Row], bool], list[Column]]] = {
+        "uploads": _uploads,
+        "connections": _connections,
+        "followers": _followers,
+        "follows": _follows,
+    }
+    return makers[page["view"]](rows, ascii_only)
+
+
+def _uploads(rows: list[Row], ascii_only: bool) -> list[Column]:
+    return [
+        _upload(rows, ascii_only),
+        Column("stage", lambda row, _: _stage(row, ascii_only), rank=4, least=STAGE_WIDTH),
+        _percent(rank=1, ascii_only=ascii_only),
+        Column("version", lambda row, _: Text(_version(row)), rank=5, least=7, right=True),
+        _count("followers", rank=3),
+        _count("connections", rank=8),
+        Column("rate", lambda row, _: _quiet(row.get("rate_per_s"), amounts.rate), rank=6, least=6, right=True),
+        Column("age", lambda row, _: Text(_amount(row.get("age_s"), amounts.age)), rank=2, least=6, right=True),
+        Column("refused", lambda row, _: _alarming(row.get("refused")), rank=7, right=True),
+        Column("duplicate", lambda row, _: _count_or_nothing(row.get("duplicate")), rank=11, right=True),
+        Column("stale", lambda row, _: _alarming(row.get("stale")), rank=12, right=True),
+        Column(
+            "after_terminal", lambda row, _: _alarming(row.get("after_terminal")), rank=13, right=True, instead_of="refused"
+        ),
+        Column("owner", lambda row, _: Text(said(row.get("owner"), ascii_only=ascii_only)), rank=9, least=8),
+    ]
+
+
+def _connections(rows: list[Row], ascii_only: bool) -> list[Column]:
+    return [
+        Column("connection", lambda row, _: Text(str(row["connection"]), "bold"), rank=0, right=True),
+        Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only)), rank=1, least=8),
+        Column("state", lambda row, _: _state(row), rank=2, least=len("authenticating")),
+        Column("age", lambda row, _: Text(_amount(row.get("age_s"), amounts.age)), rank=6, least=6, right=True),
+        Column("pending", lambda row, _: _quiet(row.get("pending_bytes"), amounts.size), rank=3, least=7, right=True),
+        Column("behind", lambda row, _: _quiet(row.get("behind_s"), amounts.age), rank=4, least=6, right=True),
+        Column("silent", lambda row, _: Text(_amount(row.get("silent_s"), amounts.age)), rank=5, least=6, right=True),
+        _count("uploads", rank=7),
+        Column("sent", lambda row, _: Text(_amount(row.get("sent"), _grouped)), rank=9, least=7, right=True),
+        Column("sent_bytes", lambda row, _: Text(_amount(row.get("sent_bytes"), amounts.size)), rank=11, least=7, right=True),
+        Column("conflated", lambda row, _: _quiet(row.get("conflated"), _grouped), rank=8, right=True),
+        Column("address", lambda row, _: Text(said(row.get("address"), ascii_only=ascii_only), "dim"), rank=10, least=9),
+    ]
+
+
+def _followers(rows: list[Row], ascii_only: bool) -> list[Column]:
+    def users(row: Row, room: int | None) -> Text:
+        names = [Text(said(user, ascii_only=ascii_only)) for user in row.get("users", [])]
+        return joined(names, int(row.get("followers", len(names))) - len(names), room)
+
+    return [
+        _upload(rows, ascii_only),
+        Column("state", lambda row, _: _state(row), rank=3, least=len("unpublished")),
+        _percent(rank=2, ascii_only=ascii_only, bars=False),
+        _count("followers", rank=4),
+        _count("connections", rank=5),
+        Column("users", users, rank=1, least=20, grows=True),
+    ]
+
+
+def _follows(rows: list[Row], ascii_only: bool) -> list[Column]:
+    names = short_names([said(follow["upload"], ascii_only=ascii_only) for row in rows for follow in row.get("follows", [])])
+
+    def connections(row: Row, room: int | None) -> Text:
+        return joined([Text(str(number)) for number in row.get("connections", [])], 0, room) or Text("none", "dim")
+
+    def follows(row: Row, room: int | None) -> Text:
+        held = [_follow(follow, names, ascii_only) for follow in row.get("follows", [])]
+        return joined(held, int(row.get("uploads", len(held))) - len(held), room)
+
+    leaves = Column("leaves in", lambda row, _: Text(_amount(row.get("leaves_in_s"), amounts.age)), rank=3, right=True)
+    return [
+        Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only), "bold"), rank=0, least=8),
+        Column("connections", connections, rank=2, grows=True),
+        *([leaves] if any(row.get("leaves_in_s") is not None for row in rows) else []),
+        _count("uploads", rank=4),
+        Column("follows", follows, rank=1, least=20, grows=True),
+    ]
+
+
+def _follow(follow: Row, names: dict[str, str], ascii_only: bool) -> Text:
+    upload = said(follow["upload"], ascii_only=ascii_only)
+    line = Text(names.get(upload, upload))
+    state, percent = said(follow.get("state")), follow.get("percent")
+    line.append(f" {percent} %" if state == "running" and percent is not None else f" {state}", _STYLES.get(state, ""))
+    held_by = follow.get("held_by") or []
+    return line.append(f" ({' '.join(str(number) for number in held_by)})", "dim") if held_by else line
+
+
+def _upload(rows: list[Row], ascii_only: bool) -> Column:
+    """As much of the id as tells the page's uploads apart, and all of it where there is room."""
+    names = short_names([said(row["upload"], ascii_only=ascii_only) for row in rows])
+    least = max((len(name) for name in names.values()), default=8)
+
+    def draw(row: Row, room: int | None) -> Text:
+        upload = said(row["upload"], ascii_only=ascii_only)
+        return Text(upload if room is None or len(upload) <= room else names[upload], "bold")
+
+    return Column("upload", draw, rank=0, least=least, rank_in_full=10)
+
+
+def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column:
+    def draw(row: Row, room: int | None) -> Text:
+        percent = row.get("percent")
+        number = f"{percent:>3} %" if percent is not None else ""
+        if not bars:
+            return Text(number)
+        width = _BAR_MOST if room is None else room - len("  60 %")
+        style = _STYLES.get(str(row.get("state")), "")
+        return bar(percent or 0, width, style=style, ascii_only=ascii_only).append(f" {number}")
+
+    least = _BAR_LEAST + len("  60 %") if bars else 0
+    return Column("percent", draw, rank=rank, least=least, right=not bars, grows=bars)
+
+
+def _count(name: str, *, rank: int) -> Column:
+    return Column(name, lambda row, _: Text(_amount(row.get(name), _grouped)), rank=rank, right=True)
+
+
+def _stage(row: Row, ascii_only: bool) -> Text:
+    state = str(row.get("state"))
+    return Text(said(row.get("stage") if state == "running" else state, ascii_only=ascii_only), _STYLES.get(state, ""))
+
+
+def _state(row: Row) -> Text:
+    state = said(row.get("state"))
+    return Text(state, _STYLES.get(state, ""))
+
+
+def _version(row: Row) -> str:
+    attempt, seq = row.get("attempt"), row.get("seq")
+    return f"{attempt}.{seq}" if attempt is not None and seq is not None else ""
+
+
+def _grouped(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _amount(number: float | None, write: Callable[[float], str]) -> str:
+    return write(number) if number is not None else ""
+
+
+def _quiet(number: float | None, write: Callable[[float], str]) -> Text:
+    """What is mostly 0, and then not worth a look."""
+    return Text(_amount(number, write), "dim" if not number else "")
+
+
+def _count_or_nothing(number: float | None) -> Text:
+    return Text(_grouped(number) if number else "")
+
+
+def _alarming(number: float | None) -> Text:
+    return Text(_grouped(number) if number else "", "red")

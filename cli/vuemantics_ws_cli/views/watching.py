@@ -1,0 +1,250 @@
+"""A running server at a glance: how it is, how much goes on, and the tables that were asked for."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from vuemantics_ws_cli.browsing import Browsing
+from vuemantics_ws_cli.views import amounts
+from vuemantics_ws_cli.views.columns import GAP, cut, said
+from vuemantics_ws_cli.views.pages import page_lines
+from vuemantics_ws_cli.views.size import Size
+
+Frame = dict[str, Any]
+
+WIDE = 140
+"""From this many columns on, two tables stand side by side."""
+
+LOW = 18
+"""Below this many lines what goes on is told in one line, so that a table has room. Two of them want twice as many."""
+
+TINY = 12
+"""Below this many lines there is room for what is wrong and for a table, and for nothing else."""
+
+LAG_S = 0.05
+"""A lag that is worth a bar."""
+
+WARNINGS_MAX = 3
+
+KEYS = {
+    "u": "uploads",
+    "s": "subscriptions: who follows what",
+    "c": "connections",
+    "tab": "the next view",
+    "/": "edit the filter: Enter applies it, Esc leaves it, Ctrl-U clears it",
+    "o, O": "sort by the next column, by the one before",
+    "r": "sort the other way round",
+    "space": "pause, and go on",
+    "PgUp, PgDn": "a page up, a page down",
+    "k, j": "a row up, a row down; the arrow keys do it too",
+    "Home, End": "the first page, the last page",
+    "?": "these keys",
+    "q": "quit",
+}
+"""Every key with what it does."""
+
+_FOOT_SHORT = ("u, s, c view", "/ filter", "? keys", "q quit")
+_FOOT = ("u uploads", "s subscriptions", "c connections", "/ filter", "o sort", "r reverse", "space pause", "? keys", "q quit")
+_FOOT_RANK = (2, 3, 4, 5, 6, 8, 7, 1, 0)
+_STATES = {"ready": "green", "starting": "cyan", "draining": "yellow", "stopped": "red"}
+
+
+class Screen(NamedTuple):
+    """Something to print out, and how many rows of each table it has room for."""
+
+    view: RenderableType
+    rows: int
+
+
+def screen(frame: Frame, browsing: Browsing, *, at: datetime, size: Size, trouble: str = "") -> Screen:
+    """Everything for a terminal of this size, never wider or higher. ``trouble`` says that the server is gone, and since when.
+
+    ``at`` is when the frame was made.
+    """
+    foot = _foot(browsing, at, size)
+    beside = size.width >= WIDE or len(frame["views"]) < 2
+    low = size.height < (LOW if beside else 2 * LOW)
+    top = _top(frame, size, gone=bool(trouble))
+    if trouble:
+        top.append(cut(Text(said(trouble, ascii_only=size.ascii_only), "bold red"), size.width, ascii_only=size.ascii_only))
+    if browsing.helping:
+        lines = [*top, Text(), *_help(size)]
+        return Screen(_group(lines[: size.height - len(foot)], foot, size), 1)
+    if size.height >= TINY:
+        top += [*_activity(frame, size, low=low), Text()]
+    left = size.height - len(top) - len(foot)
+    rows = left - 2 if beside else (left - 5) // 2
+    tables = _tables(frame["views"], size, max(1, rows), beside=beside)
+    return Screen(_group([*top, *tables][: size.height - len(foot)], foot, size), max(1, rows))
+
+
+def block(frame: Frame, *, at: datetime, size: Size) -> RenderableType:
+    """The same as lines to be written one below the other, for where nothing can move: every row that the frame has."""
+    top = _top(frame, size)
+    top[0] = cut(Text.assemble((f"{at:%H:%M:%S}", "dim"), "  ", top[0]), size.width, ascii_only=size.ascii_only)
+    tables = _tables(frame["views"], size, len(max((page["rows"] for page in frame["views"]), key=len)), beside=False)
+    return Group(*top, *_activity(frame, size, low=False), Text(), *tables, Text())
+
+
+def _group(lines: Sequence[Text], foot: Sequence[Text], size: Size) -> Group:
+    """The foot stands at the bottom, however short the rest is."""
+    blanks = [Text() for _ in range(size.height - len(lines) - len(foot))]
+    return Group(*[*lines, *blanks, *foot][: size.height])
+
+
+def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
+    """Who this is, and what is wrong."""
+    node = frame["node"]
+    state = "GONE" if gone else said(node.get("state"))
+    parts = [
+        (0, Text(said(node.get("name")), "bold")),
+        (1, Text(state, "bold red" if gone else _STATES.get(state, ""))),
+        (5, Text(said(node.get("version")))),
+        (2, Text(said(node.get("url")))),
+        (3, Text(f"up {amounts.age(node.get('uptime_s') or 0)}")),
+        (4, Text(f"access {said(node.get('access'))}")),
+    ]
+    heading = _fitting(parts, size.width)
+    lines = [heading]
+    if node.get("development"):
+        loud = Text.assemble(("DEVELOPMENT MODE", "bold reverse"))
+        if heading.cell_len + GAP + loud.cell_len <= size.width:
+            heading.append(" " * GAP).append_text(loud)
+        else:
+            lines.append(loud.append(": whoever reaches the control port gets a token for any user", "not bold not reverse"))
+    return [cut(line, size.width, ascii_only=size.ascii_only) for line in [*lines, *_warnings(frame, size)]]
+
+
+def _warnings(frame: Frame, size: Size) -> list[Text]:
+    warnings = frame.get("warnings", [])
+    most = WARNINGS_MAX if size.height >= LOW else 1
+    lines = []
+    for warning in warnings[:most]:
+        line = Text.assemble(("warning: ", "bold yellow"), said(warning.get("message"), ascii_only=size.ascii_only))
+        count = warning.get("count", 1)
+        lines.append(line.append(f" (and {count - 1:,} more)", "dim") if count > 1 else line)
+    if len(warnings) > most:
+        lines[-1].append(f"  {len(warnings) - most} more warnings", "bold yellow")
+    return lines
+
+
+def _activity(frame: Frame, size: Size, *, low: bool) -> list[Text]:
+    """What goes on, and how full the tables are: with sparklines where there is room."""
+    rates = _rates(frame)
+    totals = _totals(frame)
+    if low or size.width < 36:
+        short = [Text.assemble((f"{name} ", "dim"), now) for name, now, _ in rates]
+        short += [Text.assemble((f"{what} ", "dim"), count) for what, count in totals]
+        return [_fitting(list(enumerate(short)), size.width)]
+    least = 10 + GAP + 8 + GAP
+    beside = size.width >= 72
+    spark_width = max(0, min(60, size.width - least - (38 if beside else 0)))
+    lines = []
+    for (name, now, past), (what, count) in zip(rates, totals, strict=True):
+        top = LAG_S if name == "loop lag" else 0
+        spark = amounts.sparkline(past, spark_width, top=top, ascii_only=size.ascii_only)
+        line = Text.assemble((f"{name:<10}", "dim"), f"  {now:>8}  ", (spark, "cyan" if any(past) else "dim"))
+        if beside:
+            line.append("    ").append(f"{what:<11}", "dim").append("  ").append_text(count)
+        lines.append(cut(line, size.width, ascii_only=size.ascii_only))
+    if not beside:
+        short = [Text.assemble((f"{what} ", "dim"), count) for what, count in totals]
+        lines.append(_fitting(list(enumerate(short)), size.width))
+    return [Text(), *lines] if size.height >= LOW else lines
+
+
+def _rates(frame: Frame) -> list[tuple[str, str, list[float]]]:
+    """A name, the newest value in words, and what went before."""
+    rates = frame.get("rates", {})
+    named = [(name, rates.get(f"{name}_per_s", [])) for name in ("events", "deliveries", "connects", "refused")]
+    found = [(name, amounts.rate(past[-1] if past else 0), past) for name, past in named]
+    lags = rates.get("loop_lag_s", [])
+    return [*found, ("loop lag", amounts.lag(lags[-1] if lags else 0), lags)]
+
+
+def _totals(frame: Frame) -> list[tuple[str, Text]]:
+    tables, limits = frame.get("tables", {}), frame.get("limits", {})
+    connections = Text(f"{tables.get('connections', 0):,}")
+    if limits.get("connections_max"):
+        connections.append(f" of {limits['connections_max']:,}", "dim")
+    outbox = Text(amounts.size(tables.get("outbox_bytes", 0)))
+    if tables.get("outbox_bytes"):
+        outbox.append(f", at most {amounts.size(tables.get('outbox_bytes_max', 0))}", "dim")
+    counts = [(name, Text(f"{tables.get(name, 0):,}")) for name in ("users", "uploads", "follows")]
+    return [("connections", connections), *counts, ("outboxes", outbox)]
+
+
+def _tables(pages: Sequence[dict[str, Any]], size: Size, rows: int, *, beside: bool) -> list[Text]:
+    if not beside:
+        lines: list[Text] = []
+        for page in pages:
+            lines += [*([Text()] if lines else []), *page_lines(page, size.width, rows, ascii_only=size.ascii_only)]
+        return lines
+    gap = 2 * GAP
+    width = (size.width - gap * (len(pages) - 1)) // max(1, len(pages))
+    columns = [page_lines(page, width, rows, ascii_only=size.ascii_only) for page in pages]
+    joined = []
+    for number in range(max((len(lines) for lines in columns), default=0)):
+        line = Text()
+        for place, lines in enumerate(columns):
+            line.append(" " * (place * (width + gap) - line.cell_len))
+            line.append_text(lines[number] if number < len(lines) else Text())
+        joined.append(line)
+    return joined
+
+
+def _foot(browsing: Browsing, at: datetime, size: Size) -> list[Text]:
+    """The filter and the order, then the keys. While the filter is edited, how that goes."""
+    if browsing.editing is not None:
+        room = max(1, size.width - len("filter: ") - 1)
+        typed = said(browsing.editing, ascii_only=size.ascii_only)[-room:]
+        state = Text.assemble(("filter: ", "bold"), typed, (" ", "reverse"))
+        keys = _fitting([(0, Text("Enter applies")), (1, Text("Esc leaves")), (2, Text("Ctrl-U clears"))], size.width)
+    else:
+        state = _state_line(browsing, at, ascii_only=size.ascii_only)
+        keys = _key_line(browsing.query.view, size.width)
+    state = cut(state, size.width, ascii_only=size.ascii_only)
+    return [Text(), state, keys] if size.height >= TINY else [state]
+
+
+def _state_line(browsing: Browsing, at: datetime, *, ascii_only: bool) -> Text:
+    query = browsing.query
+    if browsing.complaint:
+        return Text.assemble(("error: ", "bold red"), said(browsing.complaint, ascii_only=ascii_only))
+    line = Text()
+    if browsing.paused:
+        line.append(f"PAUSED since {at:%H:%M:%S}", "bold yellow").append("  ")
+    quiet = "" if query.filter or query.sort else "dim"
+    line.append(f"filter {said(query.filter, ascii_only=ascii_only)}" if query.filter else "no filter", quiet)
+    return line.append(f"  sort {said(query.sort, ascii_only=ascii_only)}" if query.sort else "  default order", quiet)
+
+
+def _key_line(view: str, width: int) -> Text:
+    wide = width >= 60
+    parts = []
+    for rank, words in zip(_FOOT_RANK if wide else (3, 2, 1, 0), _FOOT if wide else _FOOT_SHORT, strict=True):
+        key, _, does = words.rpartition(" ")
+        parts.append((rank, Text.assemble((key, "bold cyan"), " ", (does, "bold" if does == view else "dim"))))
+    return _fitting(parts, width)
+
+
+def _help(size: Size) -> list[Text]:
+    lines = [Text("keys", "bold")]
+    lines += [Text.assemble((f"{key:<10}", "bold cyan"), "  ", does) for key, does in KEYS.items()]
+    lines += [Text(), Text.assemble(("a filter", "bold"), ": user=alice and (pending>64k or not state=open)")]
+    return [cut(line, size.width, ascii_only=size.ascii_only) for line in lines]
+
+
+def _fitting(parts: Sequence[tuple[int, Text]], width: int) -> Text:
+    """As many parts as fit on a line, in their order; those of the highest rank give way."""
+    chosen: set[int] = set()
+    used = 0
+    for place in sorted(range(len(parts)), key=lambda place: parts[place][0]):
+        needed = parts[place][1].cell_len + (GAP if chosen else 0)
+        if used + needed <= width:
+            chosen.add(place)
+            used += needed
+    return Text(" " * GAP).join(parts[place][1] for place in sorted(chosen)) if chosen else Text()

@@ -1,0 +1,341 @@
+"""Live tables as text: at any size, without colour, and whatever a server sent."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from tests.cli.frames import connection_row, follows_row, frame, page, upload_row
+from vuemantics_ws.quantities import parse_duration
+from vuemantics_ws_cli.browsing import ASKED, Browsing, Query, View
+from vuemantics_ws_cli.views import amounts
+from vuemantics_ws_cli.views.columns import table
+from vuemantics_ws_cli.views.pages import columns_of, place
+from vuemantics_ws_cli.views.size import Size
+from vuemantics_ws_cli.views.watching import KEYS, block, screen
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+VIEWS: list[View] = ["uploads", "subscriptions", "connections"]
+WIDTHS = [40, 80, 120, 160, 200]
+
+
+def drawn(view: RenderableType, width: int, *, colour: bool = False) -> list[str]:
+    console = Console(width=width, force_terminal=colour, color_system="standard" if colour else None, highlight=False)
+    with console.capture() as captured:
+        console.print(view, soft_wrap=True)
+    return captured.get().splitlines()
+
+
+def frame_of(view: View, count: int = 30, **more: Any) -> dict[str, Any]:
+    return frame(*(page(name, count, **more) for name in ASKED[view]))
+
+
+def shown(
+    view: View,
+    width: int,
+    height: int = 40,
+    *,
+    browsing: Browsing | None = None,
+    ascii_only: bool = False,
+    colour: bool = False,
+) -> list[str]:
+    made = screen(frame_of(view), browsing or Browsing(Query(view)), at=AT, size=Size(width, height, ascii_only))
+    return drawn(made.view, width, colour=colour)
+
+
+class TestScreen:
+    @pytest.mark.parametrize("view", VIEWS)
+    @pytest.mark.parametrize("width", [1, 20, *WIDTHS])
+    @pytest.mark.parametrize("height", [1, 5, 10, 24, 48])
+    @pytest.mark.parametrize("count", [0, 1, 100])
+    def test_it_fits_the_terminal(self, view: View, width: int, height: int, count: int) -> None:
+        for browsing in (
+            Browsing(Query(view)),
+            Browsing(helping=True),
+            Browsing(editing="user=" * 50),
+            Browsing(complaint="x" * 300),
+        ):
+            made = screen(frame_of(view, count), browsing, at=AT, size=Size(width, height), trouble="no server " * 20)
+
+            lines = drawn(made.view, width)
+
+            assert max(cell_len(line) for line in lines) <= width
+            assert len(lines) == height
+            assert made.rows >= 1
+
+    @pytest.mark.parametrize("view", VIEWS)
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_what_it_promises_to_show_is_shown(self, view: View, width: int) -> None:
+        made = screen(frame_of(view, 100), Browsing(Query(view)), at=AT, size=Size(width, 60))
+
+        text = "\n".join(drawn(made.view, width))
+
+        assert text.count(f"rows 1-{made.rows} of 100") == len(ASKED[view])
+        assert made.rows >= 15
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_whom_a_row_is_about_is_never_cut(self, width: int) -> None:
+        rows = [connection_row(1234567, user="a-user-with-quite-a-name", state="stalled")]
+        made = screen(frame(page("connections", rows=rows)), Browsing(), at=AT, size=Size(width, 40))
+
+        assert re.search(r"1234567 +a-user-with-quite-a-name", "\n".join(drawn(made.view, width)))
+
+    def test_uploads_at_80_columns(self) -> None:
+        text = "\n".join(shown("uploads", 80))
+
+        assert re.search(r"^upload +stage +percent +version +followers +rate +age$", text, re.MULTILINE)
+        assert re.search(r"^00000004  embedding_generation  █+░+  60 % +2\.11 +4 +1\.2/s +49s$", text, re.MULTILINE)
+        assert re.search(r"^00000001  unpublished +░+ +1 +0/s$", text, re.MULTILINE)
+        assert re.search(r"^00000002  failed +█+ 100 %", text, re.MULTILINE)
+
+    def test_uploads_at_160_columns_have_their_whole_id_and_their_owner(self) -> None:
+        text = "\n".join(shown("uploads", 160))
+
+        assert re.search(r"^00000001-3f5c-4d1e-9a54-2f6f3e8f5a10  unpublished .* alice$", text, re.MULTILINE)
+        assert "refused  duplicate  stale" in text
+
+    def test_verdicts_take_the_place_of_their_sum_where_there_is_room_for_all(self) -> None:
+        head = next(line for line in shown("uploads", 200) if line.startswith("upload "))
+
+        assert {"duplicate", "stale", "after_terminal"} <= set(head.split())
+        assert "refused" not in head
+
+    def test_connections_at_80_columns(self) -> None:
+        text = "\n".join(shown("connections", 80))
+
+        assert re.search(r"^connection  user +state +age +pending +behind +silent +uploads$", text, re.MULTILINE)
+        assert re.search(r"^ +2  user-2 +stalled +3m12s +65\.5kB +7\.3s +3\.1s +50$", text, re.MULTILINE)
+
+    def test_subscriptions_tell_both_ways_and_who_holds_what(self) -> None:
+        text = "\n".join(shown("subscriptions", 120))
+
+        assert re.search(r"^00000003\S* +completed +100 % +3 +6  user-0, user-1, user-2$", text, re.MULTILINE)
+        assert re.search(r"^user-2 +2, 102 +2  00000000 60 %, 00000001 unpublished \(2\)$", text, re.MULTILINE)
+        assert re.search(r"^user-3 +none +4m12s ", text, re.MULTILINE)
+        assert re.search(r"user-0, user-1.* \+\d+$", text, re.MULTILINE)
+
+    def test_subscriptions_stand_side_by_side_where_that_is_wide_enough(self) -> None:
+        assert any(line.startswith("followers ") and "follows " in line for line in shown("subscriptions", 160))
+        assert not any(line.startswith("followers ") and "follows " in line for line in shown("subscriptions", 120))
+
+    def test_the_sorted_column_is_marked_and_has_room_however_narrow(self) -> None:
+        rows = [connection_row(number) for number in range(3)]
+        for width in (40, 80, 160):
+            made = screen(frame(page("connections", rows=rows, sort="-sent,user")), Browsing(), at=AT, size=Size(width, 40))
+
+            assert any(re.search(r"\bsent ▼", line) for line in drawn(made.view, width))
+
+    def test_totals_rates_and_warnings_are_there(self) -> None:
+        text = "\n".join(shown("uploads", 80))
+
+        for words in (
+            "node:0  ready  0.1.0  ws://127.0.0.1:8765/ws/uploads  up 3m12s  access open",
+            "DEVELOPMENT MODE: whoever reaches the control port",
+            "warning: connection 12 of alice has taken nothing for 12 s (and 2 more)",
+            "events         5.0/s  ",
+            "deliveries   1,180/s  ",
+            "connects         0/s  ",
+            "refused          0/s  ",
+            "loop lag       0.4ms  ",
+            "connections  1,012 of 19,000",
+            "users        404",
+            "uploads      1,204",
+            "follows      2,408",
+            "outboxes     131kB, at most 65.5kB",
+            "u uploads  s subscriptions  c connections  / filter",
+        ):
+            assert words in text
+
+    def test_a_low_terminal_keeps_the_rows_and_tells_the_rest_in_a_line(self) -> None:
+        lines = shown("uploads", 80, 16)
+
+        assert "events 5.0/s  deliveries 1,180/s  connects 0/s  refused 0/s  loop lag 0.4ms" in lines
+        assert sum(line.startswith("0000") for line in lines) >= 5
+
+    def test_a_server_that_is_gone_is_not_called_ready(self) -> None:
+        trouble = "no server since 03:04:01 (4s ago)"
+        made = screen(frame_of("uploads"), Browsing(), at=AT, size=Size(80, 24), trouble=trouble)
+
+        text = "\n".join(drawn(made.view, 80))
+
+        assert trouble in text
+        assert "node:0  GONE" in text
+        assert "ready" not in text
+
+    def test_paused_editing_and_refused_are_said(self) -> None:
+        def foot(browsing: Browsing) -> str:
+            return "\n".join(shown("uploads", 80, browsing=browsing))
+
+        assert "PAUSED since 03:04:05  filter user=a  sort -rate" in foot(
+            Browsing(Query("uploads", "user=a", "-rate"), paused=True)
+        )
+        assert "filter: user=b" in foot(Browsing(editing="user=b"))
+        assert "Enter applies  Esc leaves" in foot(Browsing(editing="user=b"))
+        assert "error: filter: no field x" in foot(Browsing(complaint="filter: no field x"))
+
+    def test_the_end_of_a_long_filter_is_what_one_sees_while_typing(self) -> None:
+        lines = shown("uploads", 40, browsing=Browsing(editing="a" * 100 + "-the-end"))
+
+        assert any(line.startswith("filter: aaa") and line.rstrip().endswith("-the-end") for line in lines)
+
+    def test_help_has_every_key(self) -> None:
+        text = "\n".join(shown("uploads", 80, browsing=Browsing(helping=True)))
+
+        for key, does in KEYS.items():
+            assert re.search(rf"^{re.escape(key)} +{re.escape(does)}$", text, re.MULTILINE)
+
+    @pytest.mark.parametrize("view", VIEWS)
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_colour_adds_nothing_but_colour_and_reads_on_any_background(self, view: View, width: int) -> None:
+        browsing = Browsing(Query(view, "user=a"), paused=True)
+
+        plain = [line.rstrip() for line in shown(view, width, browsing=browsing)]
+        coloured = shown(view, width, browsing=browsing, colour=True)
+
+        assert plain == [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in coloured]
+        codes = {
+            int(code) for group in re.findall("\x1b\\[([0-9;]*)m", "\n".join(coloured)) for code in group.split(";") if code
+        }
+        assert codes <= {0, 1, 2, 7, 31, 32, 33, 36}, "bold, dim, reverse and the four colours that can be read on both"
+
+    @pytest.mark.parametrize("view", VIEWS)
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_a_terminal_with_nothing_but_ascii_gets_nothing_else(self, view: View, width: int) -> None:
+        made = screen(
+            frame(*(page(name, 9, sort="-connections") for name in ASKED[view])),
+            Browsing(Query(view, "user=zoë")),
+            at=AT,
+            size=Size(width, 40, True),
+            trouble="gone " * 60,
+        )
+
+        assert "\n".join(drawn(made.view, width)).isascii()
+
+    def test_empty_tables_say_why(self) -> None:
+        def text(**more: Any) -> str:
+            made = screen(frame(page("uploads", 0, **more)), Browsing(), at=AT, size=Size(80, 24))
+            return "\n".join(drawn(made.view, 80))
+
+        assert "no upload is known yet: vuemantics-ws publish new --run image makes one" in text()
+        assert "none of them matches: owner=x" in text(total=3, filter="owner=x")
+
+    def test_more_warnings_than_there_is_room_for_are_counted(self) -> None:
+        warnings = [{"code": "loop_lag", "message": f"warning {number}", "count": 1} for number in range(8)]
+        made = screen(frame(warnings=warnings), Browsing(), at=AT, size=Size(80, 40))
+
+        text = "\n".join(drawn(made.view, 80))
+
+        assert "warning: warning 2  5 more warnings" in text
+        assert "warning 3" not in text
+
+
+WIRE = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(["\x1b[2J", "a\nb", "\u202e", "日本語", "\x9b1A"])
+
+
+class TestWhateverTheServerSends:
+    @given(WIRE, st.sampled_from(WIDTHS))
+    def test_it_stays_in_its_place(self, words: str, width: int) -> None:
+        rows = [
+            page("connections", rows=[connection_row(1, user=words, address=words, state=words)], filter=words),
+            page("uploads", rows=[upload_row(0, upload=words, stage=words, owner=words)]),
+            page("followers", rows=[{**upload_row(1, upload=words), "users": [words]}]),
+            page("follows", rows=[follows_row(2, user=words)]),
+        ]
+        for made in rows:
+            said = frame(made, warnings=[{"code": "x", "message": words, "count": 1}])
+            said["node"] = {**said["node"], "name": words, "url": words}
+            browsing = Browsing(Query(filter=words), complaint=words)
+            lines = drawn(screen(said, browsing, at=AT, size=Size(width, 24)).view, width)
+
+            assert len(lines) == 24
+            assert max(cell_len(line) for line in lines) <= width
+            assert not re.search("[\x00-\x1f\x7f-\x9f\u202e]", "".join(lines))
+
+
+class TestBlock:
+    @pytest.mark.parametrize("view", VIEWS)
+    @pytest.mark.parametrize("width", [20, *WIDTHS])
+    def test_it_has_every_row_and_no_line_is_wider_than_asked(self, view: View, width: int) -> None:
+        lines = drawn(block(frame_of(view), at=AT, size=Size(width, 24)), width)
+
+        assert max(cell_len(line) for line in lines) <= width
+        assert len(lines) >= 30 * len(ASKED[view])
+        assert lines[0].startswith("03:04:05")
+        assert not any("q quit" in line for line in lines)
+
+
+class TestTable:
+    def test_numbers_stand_at_the_right(self) -> None:
+        made = page("connections", 3)
+
+        head, *lines = [line.plain for line in table(columns_of(made), made["rows"], 80)]
+
+        end = head.index("pending") + len("pending")
+        assert [line[:end].split()[-1] for line in lines] == ["0B", "65.5kB", "65.5kB"]
+
+    @pytest.mark.parametrize("width", range(1, 210, 7))
+    def test_a_wider_table_has_every_column_of_a_narrower_one(self, width: int) -> None:
+        made = page("uploads", 5)
+
+        def heads(width: int) -> set[str]:
+            return set(table(columns_of(made), made["rows"], width)[0].plain.split())
+
+        assert len(heads(width)) <= len(heads(width + 30)) + 1  # three verdicts may take the place of their sum
+
+    def test_the_place_of_a_page_is_said_as_shortly_as_can_be(self) -> None:
+        many = {"matched": 412, "total": 10_000, "offset": 0}
+
+        assert place(many, 30) == "rows 1-30 of 412 matched, 10,000 in all"
+        assert place({**many, "total": 412, "offset": 30}, 30) == "rows 31-60 of 412"
+        assert place({**many, "matched": 0}, 0) == "0 of 0 matched, 10,000 in all"
+        assert place({"matched": 0, "total": 0, "offset": 0}, 0) == "none"
+
+
+class TestAmounts:
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (0, "0s"), (0.04, "0.0s"), (0.4, "0.4s"), (9.96, "9s"), (12.7, "12s"), (59.9, "59s"), (192, "3m12s"),
+            (3600, "1h00m"), (7500, "2h05m"), (86_400 * 3 + 4 * 3600, "3d04h"),
+        ],
+    )  # fmt: skip
+    def test_ages_are_short(self, seconds: float, words: str) -> None:
+        assert amounts.age(seconds) == words
+
+    @given(st.floats(0, 1e9))
+    def test_an_age_can_be_typed_into_a_filter(self, seconds: float) -> None:
+        assert parse_duration(amounts.age(seconds)) == pytest.approx(seconds, rel=0.11, abs=0.05)
+
+    @pytest.mark.parametrize(
+        ("count", "words"),
+        [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1.0kB"),
+            (12_345, "12.3kB"),
+            (99_960, "100kB"),
+            (999_600, "1.0MB"),
+            (5e12, "5000GB"),
+        ],
+    )
+    def test_sizes_are_short(self, count: float, words: str) -> None:
+        assert amounts.size(count) == words
+
+    @pytest.mark.parametrize(("per_s", "words"), [(0, "0/s"), (0.31, "0.3/s"), (9.97, "10/s"), (1200, "1,200/s")])
+    def test_rates_are_short(self, per_s: float, words: str) -> None:
+        assert amounts.rate(per_s) == words
+
+    def test_lags_are_milliseconds_until_they_are_bad(self) -> None:
+        assert [amounts.lag(seconds) for seconds in (0.0004, 0.012, 0.5, 2)] == ["0.4ms", "12ms", "500ms", "2.0s"]
+
+    def test_a_sparkline_ends_with_the_newest_and_tells_nothing_from_something(self) -> None:
+        assert amounts.sparkline([0, 1, 50, 100], 6) == "  ▁▂▅█"
+        assert amounts.sparkline([9, 9, 0, 4], 2) == "▁█"
+        assert amounts.sparkline([0.001], 1, top=1) == "▂"
+        assert amounts.sparkline([0, 5], 2, ascii_only=True) == "_#"
+        assert amounts.sparkline([], 3) == "   "
