@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws_cli.commands import listen, publish, serve, simulate, token
+from vuemantics_ws_cli.commands import connections, kick, listen, publish, serve, simulate, token, uploads, watch
 from vuemantics_ws_cli.console import ReaderGone, complain, forget_stdout
 from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from vuemantics_ws_cli.options import examples, help_of
@@ -63,7 +63,18 @@ def _options(
     pass
 
 
-for _name, _module in {"serve": serve, "publish": publish, "listen": listen, "token": token, "simulate": simulate}.items():
+_COMMANDS = {
+    "serve": serve,
+    "publish": publish,
+    "listen": listen,
+    "watch": watch,
+    "connections": connections,
+    "uploads": uploads,
+    "kick": kick,
+    "token": token,
+    "simulate": simulate,
+}
+for _name, _module in _COMMANDS.items():
     _command = getattr(_module, _name)
     app.command(_name, help=help_of(_command), epilog=_module.EPILOG)(_command)
 

@@ -54,13 +54,15 @@ class Shown(NamedTuple):
 class Browsing:
     """Where a person is. ``editing`` is the filter being typed, None while none is.
 
-    ``complaint`` is what the server said of the last filter, ``draft``; the query is then again the one before.
+    ``complaint`` is what the server said of the last filter, ``draft``; the query is then again the one before. ``elsewhere``
+    is a filter that other views have fields for, and this one has not.
     """
 
     query: Query = field(default_factory=Query)
     editing: str | None = None
     complaint: str = ""
     draft: str = ""
+    elsewhere: str = ""
     helping: bool = False
     paused: bool = False
     over: bool = False
@@ -86,7 +88,14 @@ class Browsing:
         return replace(self, over=True)
 
     def refuse(self, complaint: str, before: Query) -> "Browsing":
-        """The server did not understand the query: it is again the one before. Editing goes on where it was."""
+        """The server did not understand the query: it is again the one before. Editing goes on where it was.
+
+        Another view may know nothing of a field of the one before: it is then shown without the filter, which waits.
+        """
+        query = self.query
+        if query.view != before.view and query.filter == before.filter:
+            words = f"this filter is none for {query.view}: {complaint}"
+            return replace(self, query=Query(query.view), complaint=words, draft=query.filter, elsewhere=query.filter)
         return replace(self, query=before, complaint=complaint, draft=self.query.filter)
 
     def within(self, shown: Shown) -> "Browsing":
@@ -96,7 +105,7 @@ class Browsing:
 
     def _edit(self, text: str, key: str) -> "Browsing":
         if key == "enter":
-            return replace(self, editing=None)._ask(self.query._replace(filter=text.strip(), offset=0))
+            return replace(self, editing=None, elsewhere="")._ask(self.query._replace(filter=text.strip(), offset=0))
         if key == "escape":
             return replace(self, editing=None)
         if key == "backspace":
@@ -113,20 +122,19 @@ class Browsing:
     def _moved(self, key: str, shown: Shown) -> Query:
         query = self.query
         if key in _VIEW_KEYS:
-            return _with_view(query, _VIEW_KEYS[key])
+            return self._in(_VIEW_KEYS[key])
         if key in ("tab", "backtab"):
             step = 1 if key == "tab" else -1
-            return _with_view(query, _VIEWS[(_VIEWS.index(query.view) + step) % len(_VIEWS)])
+            return self._in(_VIEWS[(_VIEWS.index(query.view) + step) % len(_VIEWS)])
         if key in ("o", "O"):
             return query._replace(sort=_next_sort(query, 1 if key == "o" else -1), offset=0)
         if key == "r":
             return query._replace(sort=_reversed(query.sort), offset=0)
         return query._replace(offset=_offset_after(key, query.offset, shown))
 
-
-def _with_view(query: Query, view: View) -> Query:
-    """Another view, under the same filter. A sort belongs to the columns of one view."""
-    return query if view == query.view else Query(view, query.filter)
+    def _in(self, view: View) -> Query:
+        """Another view, under the same filter. A sort belongs to the columns of one view."""
+        return self.query if view == self.query.view else Query(view, self.query.filter or self.elsewhere)
 
 
 def _next_sort(query: Query, step: int) -> str:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from vuemantics_ws_cli.views.size import Size
+
+COLUMNS_IN_A_PIPE = 160
+"""A pipe has no width of its own."""
+
 # Control characters, the two separators that some terminals take for a line's end, what turns the direction of text around,
 # and halves of characters, which no encoding can write.
 _OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -51,6 +56,14 @@ def stderr() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+
+
+def size_of(console: "Console") -> "Size":
+    """The terminal's size as it is now. In a pipe as wide as COLUMNS says."""
+    from vuemantics_ws_cli.views.size import Size
+
+    told = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    return Size(console.width if told else COLUMNS_IN_A_PIPE, console.height, console.options.ascii_only)
 
 
 def emit(line: str) -> None:

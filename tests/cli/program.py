@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,10 @@ def server(state: Path, *options: str) -> Iterator[Server]:
         if process.poll() is None:
             process.terminate()
         assert ended(process).code == 0
+
+
+def free_port() -> int:
+    """A port that nobody listens on. Somebody may take it before it is used, which is rare."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port

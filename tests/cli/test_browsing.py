@@ -1,14 +1,21 @@
 """What each key does, without a terminal and without a server."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.frames import page
+from tests.cli.frames import connection_row, followers_row, page, upload_row
 from vuemantics_ws_cli.browsing import ASKED, FILTER_CHARACTERS_MAX, SORTS, Browsing, Query, Shown
 from vuemantics_ws_cli.views.pages import columns_of
 
 SHOWN = Shown(rows=10, matched=35)
+ROWS = {
+    "uploads": upload_row(1, refused=1, duplicate=1, stale=1, after_terminal=1),
+    "subscriptions": followers_row(1),
+    "connections": connection_row(1),
+}
 
 
 def after(*keys: str, query: Query | None = None, shown: Shown = SHOWN) -> Browsing:
@@ -33,6 +40,16 @@ class TestViews:
         browsing = after("c", query=Query("uploads", "user=alice", "-rate", 20))
 
         assert browsing.query == Query("connections", "user=alice", "", 0)
+
+    def test_a_filter_that_another_view_has_no_fields_for_waits_for_one_that_has(self) -> None:
+        uploads = Query("uploads", "percent>50")
+
+        refused = after("c", query=uploads).refuse("expected a field", uploads)
+
+        assert refused.query == Query("connections")
+        assert refused.complaint == "this filter is none for connections: expected a field"
+        assert refused.press("u", SHOWN) == replace(Browsing(uploads), elsewhere="percent>50")
+        assert refused.press("/", SHOWN).press("clear", SHOWN).press("enter", SHOWN).press("u", SHOWN).query == Query()
 
     def test_the_view_that_is_there_already_stays_as_it_is(self) -> None:
         query = Query("uploads", "user=alice", "-rate", 20)
@@ -91,7 +108,7 @@ class TestSort:
 
     @pytest.mark.parametrize("view", SORTS)
     def test_every_sort_is_a_column_in_the_order_of_the_columns(self, view: str) -> None:
-        columns = [column.name for column in columns_of(page(ASKED[view][0]))]  # type: ignore[index]
+        columns = [column.name for column in columns_of(page(ASKED[view][0], rows=[ROWS[view]]))]  # type: ignore[index]
         sorts = [sort.removeprefix("-") for sort in SORTS[view]]  # type: ignore[index]
 
         assert sorts == [name for name in columns if name in sorts]

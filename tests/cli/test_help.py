@@ -12,7 +12,7 @@ from vuemantics_ws.gateway.settings import SETTINGS
 from vuemantics_ws.messages import Stage
 from vuemantics_ws_cli.app import app
 
-COMMANDS = ["serve", "publish", "listen", "token", "simulate"]
+COMMANDS = ["serve", "publish", "listen", "watch", "connections", "uploads", "kick", "token", "simulate"]
 CLIENTS = {"VUEMANTICS_WS_URL": "--url", "VUEMANTICS_WS_CONTROL": "--control"}
 
 group = typer.main.get_command(app)

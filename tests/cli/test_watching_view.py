@@ -97,13 +97,25 @@ class TestScreen:
         text = "\n".join(shown("uploads", 160))
 
         assert re.search(r"^00000001-3f5c-4d1e-9a54-2f6f3e8f5a10  unpublished .* alice$", text, re.MULTILINE)
-        assert "refused  duplicate  stale" in text
+        assert re.search("refused +duplicate", text)
 
     def test_verdicts_take_the_place_of_their_sum_where_there_is_room_for_all(self) -> None:
-        head = next(line for line in shown("uploads", 200) if line.startswith("upload "))
+        rows = [upload_row(1, duplicate=1, stale=2, after_terminal=3, refused=5)]
 
-        assert {"duplicate", "stale", "after_terminal"} <= set(head.split())
-        assert "refused" not in head
+        def head(width: int) -> set[str]:
+            return set(table(columns_of(page("uploads", rows=rows)), rows, width)[0].plain.split())
+
+        verdicts = {"duplicate", "stale", "after_terminal"}
+        assert head(200) & {*verdicts, "refused"} == verdicts
+        assert head(105) & {*verdicts, "refused"} == {"refused"}
+
+    def test_verdicts_are_not_there_while_there_are_none(self) -> None:
+        rows = [upload_row(0, duplicate=0, stale=0, after_terminal=0, refused=0)]
+
+        head = table(columns_of(page("uploads", rows=rows)), rows, 200)[0].plain
+
+        assert head.split() == ["upload", "stage", "percent", "version", "followers", "connections", "rate", "age", "owner"]
+        assert "stale" in table(columns_of(page("uploads", rows=rows, sort="-stale")), rows, 200)[0].plain
 
     def test_connections_at_80_columns(self) -> None:
         text = "\n".join(shown("connections", 80))

@@ -21,7 +21,7 @@ def age(seconds: float) -> str:
 
 def lag(seconds: float) -> str:
     """What is milliseconds on a good day, and seconds on a bad one."""
-    if seconds >= 1:
+    if seconds >= 1 or seconds <= 0:
         return age(seconds)
     return f"{seconds * 1000:.1f}ms" if seconds < 0.01 else f"{seconds * 1000:.0f}ms"
 

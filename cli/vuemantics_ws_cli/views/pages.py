@@ -29,6 +29,9 @@ _NOBODY = {
     "followers": "nobody follows an upload",
     "follows": "no user is here",
 }
+_QUIET = ("refused", "duplicate", "stale", "after_terminal")
+"""Columns that are not there while every row has a 0 in them."""
+
 _BAR_LEAST, _BAR_MOST = 6, 24
 
 
@@ -63,7 +66,12 @@ def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column]:
         "followers": _followers,
         "follows": _follows,
     }
-    return makers[page["view"]](rows, ascii_only)
+    by = page["sort"].partition(",")[0].removeprefix("-")
+    return [
+        column
+        for column in makers[page["view"]](rows, ascii_only)
+        if column.name not in _QUIET or column.name == by or any(row.get(column.name) for row in rows)
+    ]
 
 
 def _uploads(rows: list[Row], ascii_only: bool) -> list[Column]:

@@ -46,6 +46,9 @@ KEYS = {
 }
 """Every key with what it does."""
 
+_ONE_OF_SEVERAL = ("stalled_reader", "limit_near")
+"""Warnings that name one, and count how many there are. Any other says its count itself."""
+
 _FOOT_SHORT = ("u, s, c view", "/ filter", "? keys", "q quit")
 _FOOT = ("u uploads", "s subscriptions", "c connections", "/ filter", "o sort", "r reverse", "space pause", "? keys", "q quit")
 _FOOT_RANK = (2, 3, 4, 5, 6, 8, 7, 1, 0)
@@ -124,8 +127,8 @@ def _warnings(frame: Frame, size: Size) -> list[Text]:
     lines = []
     for warning in warnings[:most]:
         line = Text.assemble(("warning: ", "bold yellow"), said(warning.get("message"), ascii_only=size.ascii_only))
-        count = warning.get("count", 1)
-        lines.append(line.append(f" (and {count - 1:,} more)", "dim") if count > 1 else line)
+        others = warning.get("count", 1) - 1 if warning.get("code") in _ONE_OF_SEVERAL else 0
+        lines.append(line.append(f" (and {others:,} more)", "dim") if others > 0 else line)
     if len(warnings) > most:
         lines[-1].append(f"  {len(warnings) - most} more warnings", "bold yellow")
     return lines

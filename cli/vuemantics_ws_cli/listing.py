@@ -1,0 +1,68 @@
+"""One page of what a server has, as a table or as one object a line, with the options that say which."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+Filter = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        metavar="TEXT",
+        help="Only rows like these: user=alice and (pending>64k or not state=open).",
+        show_default=False,
+    ),
+]
+Sort = Annotated[
+    str,
+    typer.Option(
+        "--sort", metavar="COLUMNS", help="Order by these, - is descending: --sort=-pending,user.", show_default=False
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, max=500, help="At most so many rows.")]
+Offset = Annotated[int, typer.Option("--offset", metavar="NUMBER", min=0, help="Leave out so many rows before.")]
+
+
+def list_page(
+    view: Literal["connections", "uploads"],
+    control: str,
+    *,
+    filter_text: str,
+    sort: str,
+    limit: int,
+    offset: int,
+    as_json: bool,
+) -> None:
+    """Print a page on stdout, and on stderr how many rows there are.
+
+    Raises:
+        BadSetting: the server does not understand the filter or the sort.
+        EnvironmentUnfit, Refused: there is no such server.
+    """
+    import asyncio
+
+    from vuemantics_ws.client.locations import check_url
+    from vuemantics_ws_cli.console import emit, json_line, say, size_of, stdout
+    from vuemantics_ws_cli.views.columns import table
+    from vuemantics_ws_cli.views.pages import columns_of, place
+
+    check_url(control, setting="--control", schemes=("http", "https"))
+    page = asyncio.run(_ask(control, view, filter_text, sort, limit, offset))
+    rows = page["rows"]
+    if as_json:
+        for row in rows:
+            emit(json_line(row))
+    elif rows:
+        console = stdout()
+        size = size_of(console)
+        columns = columns_of(page, ascii_only=size.ascii_only)
+        for line in table(columns, rows, size.width, sort=page["sort"], ascii_only=size.ascii_only):
+            console.print(line, soft_wrap=True)
+    say(f"{view}: {place(page, len(rows))}")
+
+
+async def _ask(control: str, view: str, filter_text: str, sort: str, limit: int, offset: int) -> dict[str, Any]:
+    from vuemantics_ws.client.control import Control
+
+    async with Control(control) as server:
+        return await server.page(view, filter=filter_text, sort=sort, limit=limit, offset=offset)
