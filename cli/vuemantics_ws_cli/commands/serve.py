@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 EPILOG = examples(
     "vuemantics-ws serve",
+    "vuemantics-ws serve --watch",
     "vuemantics-ws serve --port 9000 --access owner --grace 1m",
     "vuemantics-ws serve --port 0 --control-port 0 --json",
     "VUEMANTICS_WS_SECRET=… vuemantics-ws serve --host 0.0.0.0 --access owner --origin https://app.example.org",
 )
 
 
-def serve(context: typer.Context, as_json: bool, **given: str | list[str] | None) -> None:
+WatchIt = Annotated[
+    bool, typer.Option("--watch", metavar="", help="Show the live tables here, in place of the log, until q is pressed.")
+]
+
+
+def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | list[str] | None) -> None:
     """Run a server: the port that browsers connect to, and the control port that publishers use.
 
     On loopback and without a secret it is in development mode: the control port gives tokens to whoever asks. Any other
@@ -30,8 +36,11 @@ def serve(context: typer.Context, as_json: bool, **given: str | list[str] | None
     Every option has its variable: --auth-timeout is VUEMANTICS_WS_AUTH_TIMEOUT, and the option wins. Durations and sizes are
     written with their units: 250ms, 30s, 5m, 64KiB.
 
+    With --watch this terminal shows the tables of vuemantics-ws watch; what the server says meanwhile is shown when they end.
+
     Ctrl-C or SIGTERM drains the connections over --drain and exits with 0. A second one ends it at once.
     """
+    import contextlib
     import logging
     import os
     import signal
@@ -39,15 +48,41 @@ def serve(context: typer.Context, as_json: bool, **given: str | list[str] | None
 
     typed = {name: value for name, value in given.items() if _was_typed(context, name)}
     settings = read_settings(typed, os.environ)
-    logging.basicConfig(
-        level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    if watch:
+        check_tables_fit(as_json=as_json)
     from vuemantics_ws.gateway.run import run
+    from vuemantics_ws_cli.held import OwnTables
 
-    code = run(settings, ready=lambda ready: announce(ready, settings, as_json=as_json))
+    with OwnTables() if watch else contextlib.nullcontext() as tables:
+        logging.basicConfig(
+            level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+
+        def ready(ready: "Ready") -> None:
+            announce(ready, settings, as_json=as_json)
+            if tables is not None:
+                tables.show(ready.control)
+
+        code = run(settings, ready=ready)
     for late in (signal.SIGINT, signal.SIGTERM):
         signal.signal(late, signal.SIG_IGN)  # the stop is over: a second Ctrl-C must not make a failure of it
     raise typer.Exit(code)
+
+
+def check_tables_fit(*, as_json: bool) -> None:
+    """Raises:
+    BadSetting: there is no terminal for tables, or a program reads what is written.
+    """
+    import os
+    import sys
+
+    from vuemantics_ws.errors import BadSetting
+
+    hint = "vuemantics-ws watch shows the tables of a running server, in any terminal"
+    if as_json:
+        raise BadSetting("expected --watch or --json, got both", setting="--watch", hint=hint)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
+        raise BadSetting("--watch: expected a terminal that can show tables", setting="--watch", hint=hint)
 
 
 def read_settings(typed: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
@@ -108,7 +143,8 @@ def _options() -> inspect.Signature:
                 setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
             )
         )
-    parameters.append(inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson))
+    for name, annotation in (("watch", WatchIt), ("as_json", AsJson)):
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
     return inspect.Signature(parameters)
 
 
