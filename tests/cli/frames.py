@@ -56,15 +56,12 @@ def followers_row(number: int, **more: Any) -> dict[str, Any]:
 
 
 def follows_row(number: int, **more: Any) -> dict[str, Any]:
-    held = [
-        {
-            **{name: upload_row(upload)[name] for name in ("upload", "state", "percent")},
-            "held_by": [number] if upload % 2 else [],
-        }
-        for upload in range(min(20, number))
-    ]
     gone = number % 4 == 3
     connections = [] if gone else [number, number + 100]
+    held = [
+        {**{name: upload_row(upload)[name] for name in ("upload", "state", "percent")}, "held_by": connections[upload % 2 :]}
+        for upload in range(min(20, number))
+    ]
     return {
         "user": f"user-{number}",
         "connections": connections,

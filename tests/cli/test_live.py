@@ -59,7 +59,7 @@ class TestWatching:
 
                 text = shown.shows("followers  rows 1-1", "follows  rows 1-1")
                 assert re.search(rf"^{upload_id[:8]}\S* +unpublished +1 +1  {user}$", text, re.MULTILINE)
-                assert re.search(rf"^{user} +\d+ +1  {upload_id[:8]}\S* unpublished \(\d+\)$", text, re.MULTILINE)
+                assert re.search(rf"^{user} +\d+ +1  {upload_id[:8]}\S* unpublished$", text, re.MULTILINE)
 
     def test_a_filter_is_edited_in_place(self, watched: Terminal, upload_id: str) -> None:
         watched.press("/")

@@ -133,7 +133,7 @@ def _follows(rows: list[Row], ascii_only: bool) -> list[Column]:
         return joined([Text(str(number)) for number in row.get("connections", [])], 0, room) or Text("none", "dim")
 
     def follows(row: Row, room: int | None) -> Text:
-        held = [_follow(follow, names, ascii_only) for follow in row.get("follows", [])]
+        held = [_follow(follow, names, row.get("connections", []), ascii_only) for follow in row.get("follows", [])]
         return joined(held, int(row.get("uploads", len(held))) - len(held), room)
 
     leaves = Column("leaves in", lambda row, _: Text(_amount(row.get("leaves_in_s"), amounts.age)), rank=3, right=True)
@@ -146,13 +146,16 @@ def _follows(rows: list[Row], ascii_only: bool) -> list[Column]:
     ]
 
 
-def _follow(follow: Row, names: dict[str, str], ascii_only: bool) -> Text:
+def _follow(follow: Row, names: dict[str, str], connections: list[int], ascii_only: bool) -> Text:
+    """The upload, how it does, and which connections hold it where that is not simply all of them."""
     upload = said(follow["upload"], ascii_only=ascii_only)
     line = Text(names.get(upload, upload))
     state, percent = said(follow.get("state")), follow.get("percent")
     line.append(f" {percent} %" if state == "running" and percent is not None else f" {state}", _STYLES.get(state, ""))
-    held_by = follow.get("held_by") or []
-    return line.append(f" ({' '.join(str(number) for number in held_by)})", "dim") if held_by else line
+    held_by = follow.get("held_by", [])
+    if held_by != connections:
+        line.append(f" ({' '.join(str(number) for number in held_by) or 'none'})", "dim")
+    return line
 
 
 def _upload(rows: list[Row], ascii_only: bool) -> Column:
@@ -174,8 +177,9 @@ def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column:
         if not bars:
             return Text(number)
         width = _BAR_MOST if room is None else room - len("  60 %")
-        style = _STYLES.get(str(row.get("state")), "")
-        return bar(percent or 0, width, style=style, ascii_only=ascii_only).append(f" {number}")
+        moves = row.get("state") == "running"  # a wall of full bars would hide the few that move
+        shown = bar(percent or 0, width, style="cyan", ascii_only=ascii_only) if moves else Text(" " * width)
+        return shown.append(f" {number}")
 
     least = _BAR_LEAST + len("  60 %") if bars else 0
     return Column("percent", draw, rank=rank, least=least, right=not bars, grows=bars)
