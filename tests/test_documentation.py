@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from tests.simulation.planted_faults import LAWS, table_of
@@ -19,13 +20,17 @@ from vuemantics_ws.core.session import ERROR_CODES
 from vuemantics_ws.gateway.metrics import METRICS, metrics_table
 from vuemantics_ws.gateway.settings import settings_table
 from vuemantics_ws.messages import UploadCompleted, UploadFailed, UploadProgress, read_upload_message
+from vuemantics_ws_cli.app import app
+from vuemantics_ws_cli.browsing import SORTS, View
 from vuemantics_ws_cli.exit_codes import exit_code_table
+from vuemantics_ws_cli.views.watching import KEYS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 LAWS_PAGE = ROOT / "docs" / "laws.md"
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
+WATCHING = ROOT / "docs" / "watching.md"
 BOARD = ROOT / "docs" / "grafana-board.json"
 
 _SETTINGS_HEAD = """# Settings
@@ -49,10 +54,16 @@ def _error_code_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def _key_table() -> str:
+    rows = ["| key | what it does |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| {key} | {does} |" for key, does in KEYS.items())]) + "\n"
+
+
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"exit codes": exit_code_table, "close codes": _close_code_table, "error codes": _error_code_table},
     LAWS_PAGE: {law: partial(table_of, law) for law in LAWS},
     METRICS_PAGE: {"metrics": metrics_table},
+    WATCHING: {"keys": _key_table},
 }
 
 
@@ -97,6 +108,26 @@ def test_every_option_in_the_readme_is_one(command: str) -> None:
 
     for option in (word for word in words if word.startswith("--")):
         assert f"{option} " in said, option
+
+
+@pytest.mark.parametrize("view", SORTS)
+def test_the_page_about_watching_has_every_column(view: View) -> None:
+    columns = re.findall(r"^\| ([a-z_, ]+) \|", WATCHING.read_text(encoding="utf-8"), re.MULTILINE)
+    known = {name for names in columns for name in names.split(", ")}
+
+    assert {sort.removeprefix("-") for sort in SORTS[view]} <= known
+
+
+def _commands_about_watching() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", WATCHING.read_text(encoding="utf-8"), re.DOTALL)
+    return [line.partition(" | ")[0] for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", _commands_about_watching())
+def test_every_command_on_the_page_about_watching_parses(command: str) -> None:
+    _, name, *arguments = shlex.split(command)
+
+    typer.main.get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
 
 
 def test_the_events_of_the_protocol_page_are_events() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Server, ended, free_port, read_until, run, running, server
+from vuemantics_ws_cli.browsing import SORTS, View
 
 NOWHERE = ("--control", "http://127.0.0.1:1")
 
@@ -143,3 +144,19 @@ class TestPipes:
                 read_until(watching.stdout, f'"pid":{second.process.pid},')
         assert "the server said goodbye" in warning
         assert "trying again in" in hint
+
+
+class TestColumns:
+    @pytest.mark.parametrize("view", SORTS)
+    def test_the_server_sorts_by_each_that_a_key_asks_for(self, open_server: Server, view: View) -> None:
+        for sort in SORTS[view]:
+            outcome = run("watch", "--once", f"--{view}", f"--sort={sort}", *open_server.at_control)
+
+            assert outcome.code == 0, outcome.err
+
+    @pytest.mark.parametrize("view", ["uploads", "connections"])
+    def test_each_head_is_a_name_in_filters(self, open_server: Server, view: View) -> None:
+        for sort in SORTS[view]:
+            outcome = run(view, "--filter", f"{sort.removeprefix('-')}!=null", *open_server.at_control)
+
+            assert outcome.code == 0, outcome.err

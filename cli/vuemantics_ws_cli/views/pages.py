@@ -136,7 +136,7 @@ def _follows(rows: list[Row], ascii_only: bool) -> list[Column]:
         held = [_follow(follow, names, row.get("connections", []), ascii_only) for follow in row.get("follows", [])]
         return joined(held, int(row.get("uploads", len(held))) - len(held), room)
 
-    leaves = Column("leaves in", lambda row, _: Text(_amount(row.get("leaves_in_s"), amounts.age)), rank=3, right=True)
+    leaves = Column("leaves", lambda row, _: Text(_amount(row.get("leaves_in_s"), amounts.age)), rank=3, right=True)
     return [
         Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only), "bold"), rank=0, least=8),
         Column("connections", connections, rank=2, grows=True),
