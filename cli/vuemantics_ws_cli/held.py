@@ -1,6 +1,9 @@
 """Tables of a server in the server's own terminal, drawn by a process of their own, and what the server says meanwhile."""
 
+import asyncio
+import contextlib
 import io
+import signal
 import subprocess
 import sys
 import threading
@@ -68,14 +71,16 @@ class HeldBack(io.TextIOBase):
 class OwnTables:
     """Runs ``watch`` on the terminal that this process has. What it would write to stderr there waits until the tables end.
 
-    Use it as a context manager around all that may write there; the tables are ended at the end, if they still run.
+    Use it as a context manager around all that may write there; the tables are ended at the end, if they still run. While they
+    do, Ctrl-Z means nothing: this process would stop before the tables have given the terminal back.
     """
 
     def __init__(self) -> None:
         self._before = sys.stderr
         self._held = HeldBack(sys.stderr)
         self._tables: subprocess.Popen[bytes] | None = None
-        self._waiting = threading.Thread(target=self._wait, name="tables")
+        self._waiting: threading.Thread | None = None
+        self._suspending = signal.getsignal(signal.SIGTSTP)
 
     def __enter__(self) -> "OwnTables":
         if self._before.isatty():
@@ -83,21 +88,28 @@ class OwnTables:
         return self
 
     def show(self, control: str) -> None:
-        """Show the tables of the server with this control port. Returns at once."""
+        """Show the tables of the server with this control port. Returns at once. Must be called in the loop."""
         command = [sys.executable, "-m", "vuemantics_ws_cli", "watch", "--control", control]
+        signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         self._tables = subprocess.Popen(command)  # noqa: S603 - it is ourselves
+        self._waiting = threading.Thread(target=self._wait, args=(self._tables, asyncio.get_running_loop()), name="tables")
         self._waiting.start()
 
     def __exit__(self, *_: object) -> None:
-        if self._tables is not None:
+        if self._tables is not None and self._waiting is not None:
             self._tables.terminate()
             self._waiting.join(END_TIMEOUT_S)
             self._tables.kill()  # it cannot write: somebody stopped the terminal
             self._waiting.join()
-        self._held.let_go()
+        self._give_back()
         sys.stderr = self._before
 
-    def _wait(self) -> None:
-        assert self._tables is not None
-        self._tables.wait()
+    def _wait(self, tables: "subprocess.Popen[bytes]", loop: asyncio.AbstractEventLoop) -> None:
+        tables.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and so does all of this
+            loop.call_soon_threadsafe(self._give_back)
+
+    def _give_back(self) -> None:
+        """The terminal is this process's own again."""
+        signal.signal(signal.SIGTSTP, self._suspending)
         self._held.let_go()

@@ -61,6 +61,7 @@ class LiveTables:
         self._live: Live | None = None
         self._suspending = False
         self._changed = asyncio.Event()
+        self._keyboard = Keyboard(self._pressed, self._leave)
 
     async def run(self) -> None:
         """Show tables until a key, a signal or the last frame ends it. The terminal is then as it was.
@@ -70,9 +71,11 @@ class LiveTables:
             EnvironmentUnfit, Refused: there was no server from the beginning.
         """
         await self._await_first()
-        keyboard = Keyboard(self._pressed, self._leave)
-        ends = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self._leave)
-        with signals({**ends, signal.SIGTSTP: self._suspend, signal.SIGWINCH: self._resized}):
+        handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self._leave)
+        handlers[signal.SIGWINCH] = self._resized
+        if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:  # whoever started us may not want to be left alone
+            handlers[signal.SIGTSTP] = self._suspend
+        with signals(handlers):
             while not self._browsing.over:
                 if self._suspending:
                     self._suspending = False
@@ -80,7 +83,7 @@ class LiveTables:
                 live = Live(
                     console=self._console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
                 )
-                with keyboard.listening(), live:
+                with self._keyboard.listening(), live:
                     self._live = live
                     await self._follow()
                     self._live = None
@@ -167,7 +170,14 @@ class LiveTables:
         if self._live is None:
             return
         at = datetime.fromtimestamp(self._frame["at"], UTC).astimezone()
-        drawn = screen(self._frame, self._browsing, at=at, size=size_of(self._console), trouble=self._trouble())
+        drawn = screen(
+            self._frame,
+            self._browsing,
+            at=at,
+            size=size_of(self._console),
+            trouble=self._trouble(),
+            keyboard=self._keyboard.there,
+        )
         self._rows = drawn.rows
         self._live.update(drawn.view, refresh=True)
 

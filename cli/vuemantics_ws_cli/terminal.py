@@ -27,6 +27,7 @@ class Keyboard:
 
     @property
     def there(self) -> bool:
+        """Whether there is one."""
         return self._file is not None
 
     @contextlib.contextmanager

@@ -213,6 +213,15 @@ class TestTerminals:
             assert shown.written.count(b"node:0") == 2
             assert b"\x1b" not in shown.written
 
+    def test_one_without_a_keyboard_offers_no_keys(self, open_server: Server) -> None:
+        with terminal("watch", *FAST, *open_server.at_control, shell='"$@" </dev/null') as shown:
+            assert "q quit" not in shown.shows("Ctrl-C ends it")
+
+            shown.press("\x03")
+
+            shown.ended()
+            assert not shown.alternate
+
     def test_no_colour_means_no_colour(self, open_server: Server) -> None:
         with terminal("watch", *FAST, *open_server.at_control, NO_COLOR="1") as shown:
             shown.shows("node:0")

@@ -40,6 +40,23 @@ class TestServing:
             assert not shown.alternate
             assert shown.attributes() == shown.before
 
+    def test_ctrl_z_means_nothing_while_there_are_tables_and_stops_the_server_afterwards(self, tmp_path: Path) -> None:
+        arguments = ("serve", "--watch", "--drain", "0", "--port", "0", "--control-port", "0")
+        script = 'set -m; "$@"; echo stopped; fg >/dev/null; echo "ended $?"'
+        with terminal(*arguments, lines=40, shell=script, VUEMANTICS_WS_STATE_DIR=str(tmp_path)) as shown:
+            shown.shows("node:0  ready", "q quit")
+            shown.press("\x1a")
+            shown.press("c")
+            assert "stopped" not in shown.shows("connections  none")
+            shown.press("q")
+            shown.shows("is ready")
+
+            shown.press("\x1a")
+            shown.shows("stopped")
+            shown.press("\x03")
+
+            shown.shows("ended 0")
+
     def test_a_signal_to_the_server_ends_the_tables_too(self, tmp_path: Path) -> None:
         with serving(tmp_path) as shown:
             shown.shows("node:0  ready", "q quit")

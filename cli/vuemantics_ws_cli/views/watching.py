@@ -62,12 +62,13 @@ class Screen(NamedTuple):
     rows: int
 
 
-def screen(frame: Frame, browsing: Browsing, *, at: datetime, size: Size, trouble: str = "") -> Screen:
-    """Everything for a terminal of this size, never wider or higher. ``trouble`` says that the server is gone, and since when.
+def screen(frame: Frame, browsing: Browsing, *, at: datetime, size: Size, trouble: str = "", keyboard: bool = True) -> Screen:
+    """Everything for a terminal of this size, never wider or higher.
 
-    ``at`` is when the frame was made.
+    ``at`` is when the frame was made. ``trouble`` says that the server is gone, and since when. Without a ``keyboard`` no keys
+    are offered.
     """
-    foot = _foot(browsing, at, size)
+    foot = _foot(browsing, at, size, keyboard=keyboard)
     beside = size.width >= WIDE or len(frame["views"]) < 2
     low = size.height < (LOW if beside else 2 * LOW)
     top = _top(frame, size, gone=bool(trouble))
@@ -199,7 +200,7 @@ def _tables(pages: Sequence[dict[str, Any]], size: Size, rows: int, *, beside: b
     return joined
 
 
-def _foot(browsing: Browsing, at: datetime, size: Size) -> list[Text]:
+def _foot(browsing: Browsing, at: datetime, size: Size, *, keyboard: bool) -> list[Text]:
     """The filter and the order, then the keys. While the filter is edited, how that goes."""
     if browsing.editing is not None:
         room = max(1, size.width - len("filter: ") - 1)
@@ -208,7 +209,7 @@ def _foot(browsing: Browsing, at: datetime, size: Size) -> list[Text]:
         keys = _fitting([(0, Text("Enter applies")), (1, Text("Esc leaves")), (2, Text("Ctrl-U clears"))], size.width)
     else:
         state = _state_line(browsing, at, ascii_only=size.ascii_only)
-        keys = _key_line(browsing.query.view, size.width)
+        keys = _key_line(browsing.query.view, size.width) if keyboard else cut(Text("Ctrl-C ends it", "dim"), size.width)
     state = cut(state, size.width, ascii_only=size.ascii_only)
     return [Text(), state, keys] if size.height >= TINY else [state]
 
