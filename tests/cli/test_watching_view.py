@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from tests.cli.frames import connection_row, follows_row, frame, page, upload_row
 from vuemantics_ws.quantities import parse_duration
 from vuemantics_ws_cli.browsing import ASKED, Browsing, Query, View
 from vuemantics_ws_cli.views import amounts
-from vuemantics_ws_cli.views.columns import table
+from vuemantics_ws_cli.views.columns import joined, table
 from vuemantics_ws_cli.views.pages import columns_of, place
 from vuemantics_ws_cli.views.size import Size
 from vuemantics_ws_cli.views.watching import KEYS, block, screen
@@ -298,6 +299,21 @@ class TestTable:
             return set(table(columns_of(made), made["rows"], width)[0].plain.split())
 
         assert len(heads(width)) <= len(heads(width + 30)) + 1  # three verdicts may take the place of their sum
+
+    @pytest.mark.parametrize(
+        ("more", "room", "words"),
+        [
+            (0, None, "alice, bob, carol"),
+            (0, 17, "alice, bob, carol"),
+            (0, 16, "alice, bob +1"),
+            (5, 20, "alice, bob, carol +5"),
+            (5, 19, "alice, bob +6"),
+            (5, 12, "alice +7"),
+            (5, 3, "alice +7"),
+        ],
+    )
+    def test_a_list_says_how_many_it_leaves_out(self, more: int, room: int | None, words: str) -> None:
+        assert joined([Text("alice"), Text("bob"), Text("carol")], more, room).plain == words
 
     def test_the_place_of_a_page_is_said_as_shortly_as_can_be(self) -> None:
         many = {"matched": 412, "total": 10_000, "offset": 0}

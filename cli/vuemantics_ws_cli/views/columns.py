@@ -5,6 +5,7 @@ A cell is drawn for the room that it gets. Columns keep a usual width, so that a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from rich.cells import cell_len
@@ -60,13 +61,12 @@ def cut(text: Text, width: int, *, ascii_only: bool = False) -> Text:
 
 def joined(parts: Sequence[Text], more: int, room: int | None) -> Text:
     """As many parts as there is room for, then how many there are besides. ``more`` counts those that are not given."""
+    ends = list(accumulate((part.cell_len + len(", ") for part in parts), initial=-len(", ")))
     for count in range(len(parts), 0, -1):
-        line = Text(", ").join(parts[:count])
         left_out = len(parts) - count + more
-        if left_out:
-            line.append(f" +{left_out}", "dim")
-        if room is None or line.cell_len <= room or count == 1:
-            return line
+        besides = f" +{left_out}" if left_out else ""
+        if room is None or ends[count] + len(besides) <= room or count == 1:
+            return Text(", ").join(parts[:count]).append(besides, "dim")
     return Text()
 
 

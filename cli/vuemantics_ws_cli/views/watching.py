@@ -49,9 +49,13 @@ KEYS = {
 _ONE_OF_SEVERAL = ("stalled_reader", "limit_near")
 """Warnings that name one, and count how many there are. Any other says its count itself."""
 
-_FOOT_SHORT = ("u, s, c view", "/ filter", "? keys", "q quit")
-_FOOT = ("u uploads", "s subscriptions", "c connections", "/ filter", "o sort", "r reverse", "space pause", "? keys", "q quit")
-_FOOT_RANK = (2, 3, 4, 5, 6, 8, 7, 1, 0)
+_FOOT_SHORT = ((3, "u, s, c view"), (2, "/ filter"), (1, "? keys"), (0, "q quit"))
+_FOOT = (
+    *((2, "u uploads"), (3, "s subscriptions"), (4, "c connections"), (5, "/ filter"), (6, "o sort")),
+    *((8, "r reverse"), (7, "space pause"), (1, "? keys"), (0, "q quit")),
+)
+"""Keys with what they do, in their order; those of the highest rank give way."""
+
 _STATES = {"ready": "green", "starting": "cyan", "draining": "yellow", "stopped": "red"}
 
 
@@ -101,19 +105,20 @@ def _group(lines: Sequence[Text], foot: Sequence[Text], size: Size) -> Group:
 
 def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
     """Who this is, and what is wrong."""
-    node = frame["node"]
-    state = "GONE" if gone else said(node.get("state"))
+    node = {key: said(value, ascii_only=size.ascii_only) for key, value in frame["node"].items()}
+    uptime_s = frame["node"].get("uptime_s") or 0
+    state = "GONE" if gone else node.get("state", "")
     parts = [
-        (0, Text(said(node.get("name")), "bold")),
+        (0, Text(node.get("name", ""), "bold")),
         (1, Text(state, "bold red" if gone else _STATES.get(state, ""))),
-        (5, Text(said(node.get("version")))),
-        (2, Text(said(node.get("url")))),
-        (3, Text(f"up {amounts.age(node.get('uptime_s') or 0)}")),
-        (4, Text(f"access {said(node.get('access'))}")),
+        (5, Text(node.get("version", ""))),
+        (2, Text(node.get("url", ""))),
+        (3, Text(f"up {amounts.age(uptime_s)}")),
+        (4, Text(f"access {node.get('access', '')}")),
     ]
     heading = _fitting(parts, size.width)
     lines = [heading]
-    if node.get("development"):
+    if frame["node"].get("development"):
         loud = Text.assemble(("DEVELOPMENT MODE", "bold reverse"))
         if heading.cell_len + GAP + loud.cell_len <= size.width:
             heading.append(" " * GAP).append_text(loud)
@@ -216,20 +221,19 @@ def _foot(browsing: Browsing, at: datetime, size: Size, *, keyboard: bool) -> li
 
 def _state_line(browsing: Browsing, at: datetime, *, ascii_only: bool) -> Text:
     query = browsing.query
-    if browsing.complaint:
-        return Text.assemble(("error: ", "bold red"), said(browsing.complaint, ascii_only=ascii_only))
     line = Text()
     if browsing.paused:
         line.append(f"PAUSED since {at:%H:%M:%S}", "bold yellow").append("  ")
+    if browsing.complaint:
+        return line.append("error: ", "bold red").append(said(browsing.complaint, ascii_only=ascii_only))
     quiet = "" if query.filter or query.sort else "dim"
     line.append(f"filter {said(query.filter, ascii_only=ascii_only)}" if query.filter else "no filter", quiet)
     return line.append(f"  sort {said(query.sort, ascii_only=ascii_only)}" if query.sort else "  default order", quiet)
 
 
 def _key_line(view: str, width: int) -> Text:
-    wide = width >= 60
     parts = []
-    for rank, words in zip(_FOOT_RANK if wide else (3, 2, 1, 0), _FOOT if wide else _FOOT_SHORT, strict=True):
+    for rank, words in _FOOT if width >= 60 else _FOOT_SHORT:
         key, _, does = words.rpartition(" ")
         parts.append((rank, Text.assemble((key, "bold cyan"), " ", (does, "bold" if does == view else "dim"))))
     return _fitting(parts, width)
@@ -238,7 +242,7 @@ def _key_line(view: str, width: int) -> Text:
 def _help(size: Size) -> list[Text]:
     lines = [Text("keys", "bold")]
     lines += [Text.assemble((f"{key:<10}", "bold cyan"), "  ", does) for key, does in KEYS.items()]
-    lines += [Text(), Text.assemble(("a filter", "bold"), ": user=alice and (pending>64k or not state=open)")]
+    lines += [Text(), Text("a filter names columns by their heads: user=alice and (pending>64k or not state=open)")]
     return [cut(line, size.width, ascii_only=size.ascii_only) for line in lines]
 
 
