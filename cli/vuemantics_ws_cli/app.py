@@ -40,13 +40,14 @@ def _epilog() -> str:
         "vuemantics-ws serve",
         "vuemantics-ws listen holiday --user alice",
         "vuemantics-ws publish holiday 50",
+        "vuemantics-ws watch",
     )
     return f"[bold]Exit codes[/bold]\n{codes}\n\n{started}"
 
 
 app = typer.Typer(
     name=PROGRAM,
-    help="Live upload progress over WebSockets: serve it, publish it, listen to it, simulate it.",
+    help="Live upload progress over WebSockets: serve it, publish it, listen to it, watch it, simulate it.",
     epilog=_epilog(),
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

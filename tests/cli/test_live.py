@@ -1,12 +1,18 @@
 """The live tables as a person has them: the real program on a terminal, with a real server."""
 
+import contextlib
+import json
 import re
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.frames import frame, page
 from tests.cli.program import Server, free_port, read_until, run, running, server
 from tests.cli.terminal import Terminal, terminal
 
@@ -204,6 +210,37 @@ class TestTheServer:
                 assert "no server since" not in shown.text
                 shown.press("q")
                 assert shown.ended() == 0
+
+    def test_one_that_sends_nonsense_leaves_the_terminal_as_it_was(self) -> None:
+        with sending(frame(), frame(page("uploads", rows=[{}]))) as control, terminal("watch", "--control", control) as shown:
+            assert shown.ended() == 70
+            assert b"\x1b[?1049h" in shown.written
+            assert "error: a fault of ours: KeyError" in shown.text
+            assert is_left_as_it_was(shown)
+
+
+@contextlib.contextmanager
+def sending(*frames: dict[str, Any]) -> Iterator[str]:
+    """Something that is no server of ours, and says this to whoever watches."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            for said in frames:
+                self.wfile.write(json.dumps(said).encode() + b"\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as stranger:
+        thread = threading.Thread(target=stranger.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{stranger.server_port}"
+        finally:
+            stranger.shutdown()
+            thread.join()
 
 
 class TestTerminals:

@@ -40,6 +40,7 @@ def _attempts(url: str, control: str, access: str, development: bool) -> list[tu
         ("listen", f"{with_secret}vuemantics-ws listen holiday --user alice{at_url}{ask}"),
         ("publish", f"vuemantics-ws publish holiday 50{owner}{at_control}"),
         ("a whole run", f"vuemantics-ws publish holiday --run image{owner}{at_control}"),
+        ("watch it", f"vuemantics-ws watch{at_control}"),
     ]
 
 
