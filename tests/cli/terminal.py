@@ -67,6 +67,12 @@ class Terminal:
         """Wait until the program has written this, so many times since it began."""
         self._wait(lambda: self.written.count(data) >= times, f"expected {data!r}")
 
+    def wrote_nothing(self) -> bool:
+        """Whether the program has been silent since whatever was read last."""
+        before = len(self.written)
+        self._read(0)
+        return len(self.written) == before
+
     def press(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 

@@ -236,6 +236,7 @@ class TestScreen:
 
         assert "no upload is known yet: vuemantics-ws publish new --run image makes one" in text()
         assert "none of them matches: owner=x" in text(total=3, filter="owner=x")
+        assert "there are no more" in text(total=3, matched=3, offset=3)
 
     def test_more_warnings_than_there_is_room_for_are_counted(self) -> None:
         warnings = [{"code": "loop_lag", "message": f"warning {number}", "count": 1} for number in range(8)]

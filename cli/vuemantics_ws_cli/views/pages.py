@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from vuemantics_ws_cli.views import amounts
-from vuemantics_ws_cli.views.columns import Column, Row, joined, said, table
+from vuemantics_ws_cli.views.columns import Column, Row, cut, joined, said, table
 from vuemantics_ws_cli.views.messages import STAGE_WIDTH, bar, short_names
 
 Page = dict[str, Any]
@@ -41,13 +41,16 @@ def page_lines(page: Page, width: int, rows: int, *, ascii_only: bool = False) -
     title = Text.assemble((page["view"], "bold"), "  ", (place(page, len(shown)), "dim"))
     title.truncate(width)
     if not shown:
-        matches = page["total"] and not page["matched"]
-        empty = Text(f"none of them matches: {said(page['filter'], ascii_only=ascii_only)}" if matches else "", "dim")
-        if not page["total"]:
-            empty = Text(_NOBODY[page["view"]], "dim")
-        empty.truncate(width)
-        return [title, empty]
+        return [title, cut(Text(_why_empty(page, ascii_only=ascii_only), "dim"), width, ascii_only=ascii_only)]
     return [title, *table(columns_of(page, ascii_only=ascii_only), shown, width, sort=page["sort"], ascii_only=ascii_only)]
+
+
+def _why_empty(page: Page, *, ascii_only: bool) -> str:
+    if not page["total"]:
+        return _NOBODY[page["view"]]
+    if not page["matched"]:
+        return f"none of them matches: {said(page['filter'], ascii_only=ascii_only)}"
+    return "there are no more"
 
 
 def place(page: Page, shown: int) -> str:
