@@ -105,9 +105,10 @@ class Browsing:
 
     def _edit(self, text: str, key: str) -> "Browsing":
         if key == "enter":
-            return replace(self, editing=None, elsewhere="")._ask(self.query._replace(filter=text.strip(), offset=0))
+            done = replace(self, editing=None, complaint="", draft="", elsewhere="")
+            return done._ask(self.query._replace(filter=text.strip(), offset=0))
         if key == "escape":
-            return replace(self, editing=None)
+            return replace(self, editing=None, complaint="", draft="")
         if key == "backspace":
             return replace(self, editing=text[:-1])
         if key == "clear":

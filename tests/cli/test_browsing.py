@@ -89,6 +89,7 @@ class TestFilter:
         assert refused.complaint == "filter: no field x"
         assert refused.press("/", SHOWN).editing == "user=ax"
         assert refused.press("c", SHOWN) == Browsing(Query("connections", "user=a"))
+        assert refused.press("/", SHOWN).press("escape", SHOWN) == Browsing(before)
 
 
 class TestSort:
