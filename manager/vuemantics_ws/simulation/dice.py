@@ -1,5 +1,6 @@
 """Chance from named streams, so that adding one client changes nobody else's luck."""
 
+import math
 import random
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
@@ -17,6 +18,15 @@ def upload_id_of(seed: int, name: str) -> str:
     return str(uuid5(_IDS, f"{seed}/{name}"))
 
 
+class Exponential(NamedTuple):
+    """A quantity without memory, as the pauses between strangers are: mostly small, now and then large."""
+
+    mean: float
+
+    def draw(self, dice: random.Random) -> float:
+        return self.mean * -math.log(1.0 - dice.random())
+
+
 class Spread(NamedTuple):
     """A quantity that is fixed (``low`` equals ``high``) or drawn evenly from between the two, both included."""
 
@@ -26,3 +36,7 @@ class Spread(NamedTuple):
     def draw(self, dice: random.Random) -> float:
         """Takes one number from the dice in either case, so that fixing a quantity shifts nothing that is drawn later."""
         return self.low + (self.high - self.low) * dice.random()
+
+
+Draw = Spread | Exponential
+"""Whatever a quantity of time may be in a file. Each takes one number from the dice."""

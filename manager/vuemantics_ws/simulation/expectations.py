@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from vuemantics_ws.quantities import format_duration
+from vuemantics_ws.simulation.expected import CloseExpected, Expectation, ReceivedExpected, TerminalExpected
 from vuemantics_ws.simulation.findings import Finding, Seen, judge
 from vuemantics_ws.simulation.history import Connection, History
 from vuemantics_ws.simulation.log import Received, Record, Sent
 from vuemantics_ws.simulation.plan import Plan, PlannedClient, PlannedUpload
-from vuemantics_ws.simulation.scenario import CloseExpected, Expectation, ReceivedExpected, TerminalExpected
 
 
 def check_expectations(plan: Plan, history: History) -> list[Finding]:
@@ -53,7 +53,7 @@ def _terminal(expected: TerminalExpected, plan: Plan, history: History) -> Itera
 
 
 def _is_gone_before_the_end(client: PlannedClient, upload: PlannedUpload) -> bool:
-    return client.leave_s is not None and client.leave_s <= upload.events[-1].at_s
+    return client.leave_s is not None and upload.last is not None and client.leave_s <= upload.last.at_s
 
 
 def _learns(
@@ -66,8 +66,8 @@ def _learns(
 ) -> Seen:
     attempts = [accepted.version.attempt for accepted in history.accepted(upload.upload_id)]
     newest_attempt = max(attempts, default=0)
-    if plan.will_end(upload):
-        newest_attempt = max(newest_attempt, upload.events[-1].attempt)
+    if upload.last is not None and plan.will_end(upload):
+        newest_attempt = max(newest_attempt, upload.last.attempt)
     learned, connection = _first_end(connections, upload.upload_id, newest_attempt)
     if learned is None:
         record: Record = connections[-1].records[-1] if connections and connections[-1].records else history.records[-1]
@@ -105,7 +105,7 @@ def _since(
 ) -> float:
     """The latest of: the event's scheduled time (of a stall the last event's), the subscribe, and what ``after`` names."""
     scheduled = [published.scheduled_at for published in history.published if published.upload_id == upload.upload_id]
-    moments = [max(scheduled, default=upload.events[-1].at_s)]
+    moments = [max(scheduled, default=upload.last.at_s if upload.last is not None else 0.0)]
     for connection in connections:
         asked = (record for record in connection.records if isinstance(record, Sent) and record.upload_id == upload.upload_id)
         moments += [record.at for record in asked if record.at <= learned.at]

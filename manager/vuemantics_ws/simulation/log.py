@@ -47,11 +47,12 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
 
 
 class Opened(Struct, frozen=True, tag="opened", tag_field="kind"):
-    """A socket was upgraded. Connections are numbered from 1 over all clients."""
+    """A socket was upgraded. Connections are numbered from 1 over all clients. ``dialed_at`` is when it was begun."""
 
     at: float
     connection: int
     client: str
+    dialed_at: float | None = None
 
 
 class Unreachable(Struct, frozen=True, tag="unreachable", tag_field="kind"):
@@ -91,6 +92,8 @@ class Received(Struct, frozen=True, tag="received", tag_field="kind", omit_defau
     percent: int | None = None
     code: str | None = None
     """Of an ``error``."""
+    words: str | None = None
+    """What an ``error`` or an ``auth_error`` says to a person."""
 
     @property
     def version(self) -> Version | None:
@@ -139,6 +142,8 @@ class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=
     attempt: int | None = None
     seq: int | None = None
     error: str | None = None
+    messy: bool = False
+    """It is a slip of its worker's, which the judge may refuse."""
 
     @property
     def version(self) -> Version | None:
@@ -151,6 +156,8 @@ class Measured(Struct, frozen=True, tag="measured", tag_field="kind"):
     at: float
     tables: dict[str, int]
     lag_s: float = 0.0
+    counters: dict[str, int] = {}
+    """What happened since the server's start; what is counted by kind has names such as ``events.accepted``."""
 
 
 class Settled(Struct, frozen=True, tag="settled", tag_field="kind"):
@@ -174,6 +181,8 @@ class NodeExited(Struct, frozen=True, tag="node_exited", tag_field="kind"):
     at: float
     code: int
     asked: bool
+    took_s: float | None = None
+    """How long an orderly stop took."""
 
 
 Record = (

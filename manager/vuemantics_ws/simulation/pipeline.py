@@ -16,6 +16,8 @@ from vuemantics_ws.messages import (
     encode,
 )
 
+Action = Literal["upload_progress", "upload_completed", "upload_failed"]
+
 AUDIT_SCORE = 87
 """What the simulated audit finds, once it has looked."""
 

@@ -4,28 +4,34 @@ A pure function of the scenario and its seed, so both arms play the same plan. T
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from vuemantics_ws.messages import Stage
 from vuemantics_ws.simulation.dice import Spread, stream, upload_id_of
-from vuemantics_ws.simulation.pipeline import Step, announcements, ends_after_s
-from vuemantics_ws.simulation.scenario import Client, Reconnect, Scenario, Upload
+from vuemantics_ws.simulation.scenario import (
+    Client,
+    Join,
+    NetworkProfile,
+    Reading,
+    Reconnect,
+    Scenario,
+    Step,
+    Token,
+    Upload,
+)
+from vuemantics_ws.simulation.schedule import PlannedEvent, plan_events
 
 UPLOAD_RETURNS_S = Spread(0.05, 0.25)
 """How long after the start of an upload its owner's tabs hear of it: the HTTP request returns when progress has begun."""
 
-Action = Literal["upload_progress", "upload_completed", "upload_failed"]
-
-
-class PlannedEvent(NamedTuple):
-    """One event of a worker. ``stage`` is the one that it announces, or in which the upload ended; ``seq`` counts from 1."""
-
-    at_s: float
-    action: Action
-    stage: Stage
-    percent: int
-    attempt: int
-    seq: int
+BUILT_IN_NETWORKS: dict[str, NetworkProfile] = {
+    name: NetworkProfile.model_validate(said)
+    for name, said in {
+        "lan": {"latency": "0.5ms..1ms"},
+        "wifi": {"latency": "2ms..8ms", "jitter": "10ms", "loss": "0.5%", "bandwidth": "3MB/s"},
+        "mobile": {"latency": "30ms..80ms", "jitter": "40ms", "loss": "2%", "bandwidth": "250kB/s"},
+    }.items()
+}
+"""What everybody has to do with. A file may define a profile of the same name instead."""
 
 
 class PlannedUpload(NamedTuple):
@@ -37,10 +43,16 @@ class PlannedUpload(NamedTuple):
     owner: str
     versioned: bool
     events: tuple[PlannedEvent, ...]
+    start_s: float
+
+    @property
+    def last(self) -> PlannedEvent | None:
+        """The last event that is none of a messy worker's slips; None where nothing is ever published."""
+        return next((event for event in reversed(self.events) if not event.messy), None)
 
     @property
     def ends(self) -> bool:
-        return self.events[-1].action != "upload_progress"
+        return self.last is not None and self.last.action != "upload_progress"
 
 
 class PlannedSubscribe(NamedTuple):
@@ -49,7 +61,10 @@ class PlannedSubscribe(NamedTuple):
 
 
 class PlannedClient(NamedTuple):
-    """A tab. Subscribes that are due before the first ``auth_success`` are made then."""
+    """A tab. Subscribes that are due before the first ``auth_success`` are made then.
+
+    ``script`` is what it does in place of authenticating, with the ids of uploads filled in; None for a well-behaved tab.
+    """
 
     name: str
     entry: str
@@ -59,6 +74,10 @@ class PlannedClient(NamedTuple):
     leave_s: float | None
     leave_how: Literal["close", "abort", "vanish"]
     reconnect: Reconnect
+    token: Token = Token()
+    network: NetworkProfile | None = None
+    reading: Reading | None = None
+    script: tuple[Step, ...] | None = None
 
 
 class Plan(NamedTuple):
@@ -77,14 +96,15 @@ class Plan(NamedTuple):
     @property
     def last_action_s(self) -> float:
         """When the last thing happens of its own accord; the duration where it comes first."""
-        times = [upload.events[-1].at_s for upload in self.uploads]
+        times = [upload.events[-1].at_s for upload in self.uploads if upload.events]
         for client in self.clients:
             times += [client.join_s, *(subscribe.at_s for subscribe in client.subscribes), client.leave_s or 0.0]
+            times.append(client.join_s + sum(step.wait or 0.0 for step in client.script or ()))
         return min(max(times), self.scenario.duration)
 
     def will_end(self, upload: PlannedUpload) -> bool:
         """Whether an end is published of it before the scenario's duration is over."""
-        return upload.ends and upload.events[-1].at_s <= self.scenario.duration
+        return upload.ends and upload.last is not None and upload.last.at_s <= self.scenario.duration
 
     def gives(self, user: str, upload: PlannedUpload) -> bool:
         """Whether the access rule lets this user follow the upload."""
@@ -100,62 +120,47 @@ def make_plan(scenario: Scenario, seed: int) -> Plan:
     """Throw the dice of every entity. The same scenario and seed make the same plan."""
     users = {name: members(name, user.count) for name, user in scenario.users.items()}
     uploads = [planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)]
+    networks = {**BUILT_IN_NETWORKS, **scenario.network}
     clients = [
-        _plan_client(client, name, users[client.user][index % len(users[client.user])], uploads, seed)
+        _plan_client(client, index, name, users[client.user], uploads, networks, seed)
         for client in scenario.clients
-        for index, name in enumerate(members(client.id, client.count))
+        for index, name in enumerate(members(client.id, client.members))
     ]
     everybody = tuple(name for names in users.values() for name in names)
     return Plan(scenario, seed, everybody, tuple(uploads), tuple(clients))
 
 
-def events_of(scenario: Scenario) -> int:
-    """How many events the scenario publishes at most, without planning them."""
-    return sum(
-        (upload.count or 1)
-        * (1 + (upload.regenerate.times if upload.regenerate else 0))
-        * (1 + sum(step.steps for step in upload.pipeline))
-        for upload in scenario.uploads
-    )
-
-
 def _plan_uploads(upload: Upload, owners: Sequence[str], seed: int) -> Iterable[PlannedUpload]:
-    for index, name in enumerate(members(upload.id, upload.count)):
-        start_s = upload.start.draw(stream(seed, name, "start"))
+    start = Spread(0.0, upload.arrive.for_s) if upload.arrive is not None else upload.start
+    for index, name in enumerate(members(upload.id, upload.members)):
+        start_s = start.draw(stream(seed, name, "start"))
         yield PlannedUpload(
             name=name,
             entry=upload.id,
             upload_id=upload_id_of(seed, name),
             owner=owners[index % len(owners)],
             versioned=upload.publisher == "versioned",
-            events=tuple(_plan_events(upload, start_s)),
+            events=tuple(plan_events(upload, name, start_s, seed)) if upload.publisher != "none" else (),
+            start_s=start_s,
         )
 
 
-def _plan_events(upload: Upload, start_s: float) -> Iterable[PlannedEvent]:
-    steps = tuple(Step(step.stage, step.for_s, step.steps) for step in upload.pipeline)
-    outcome = upload.outcome
-    announced = announcements(steps, until=outcome.at)
-    lasts_s = ends_after_s(steps, until=outcome.at)
-    runs = 1 + (upload.regenerate.times if upload.regenerate else 0)
-    pause_s = upload.regenerate.after if upload.regenerate else 0.0
-    for attempt in range(1, runs + 1):
-        begins_s = start_s + (attempt - 1) * (lasts_s + pause_s)
-        for seq, said in enumerate(announced, start=1):
-            yield PlannedEvent(begins_s + said.at_s, "upload_progress", said.stage, said.percent, attempt, seq)
-        if outcome.kind != "stalled":
-            action: Action = "upload_completed" if outcome.kind == "completed" else "upload_failed"
-            stage, percent = announced[-1].stage, announced[-1].percent
-            yield PlannedEvent(begins_s + lasts_s, action, stage, percent, attempt, len(announced) + 1)
-
-
-def _plan_client(client: Client, name: str, user: str, uploads: Sequence[PlannedUpload], seed: int) -> PlannedClient:
-    join_s = client.join.draw(stream(seed, name, "join"))
+def _plan_client(
+    client: Client,
+    index: int,
+    name: str,
+    users: Sequence[str],
+    uploads: Sequence[PlannedUpload],
+    networks: dict[str, NetworkProfile],
+    seed: int,
+) -> PlannedClient:
+    user = users[index % len(users)]
+    join_s = _join_s(client.join, index, name, uploads, seed)
     if client.subscribe is None:
         subscribes = [
             PlannedSubscribe(max(join_s, _heard_of_at_s(upload, name, seed)), upload.name)
             for upload in uploads
-            if upload.owner == user
+            if upload.owner == user and upload.events
         ]
     else:
         subscribes = [PlannedSubscribe(join_s, upload.name) for upload in uploads if upload.entry in client.subscribe]
@@ -169,8 +174,49 @@ def _plan_client(client: Client, name: str, user: str, uploads: Sequence[Planned
         leave_s=leave_s,
         leave_how=client.leave.how if client.leave else "close",
         reconnect=client.reconnect,
+        token=client.token,
+        network=networks[client.network] if client.network is not None else None,
+        reading=client.reading,
+        script=tuple(_with_ids(step, uploads) for step in client.script) if client.script is not None else None,
     )
 
 
+def _join_s(join: Join, index: int, name: str, uploads: Sequence[PlannedUpload], seed: int) -> float:
+    dice = stream(seed, name, "join")
+    if join.ramp is not None:
+        return _on_ramp_s([(point.to, point.over) for point in join.ramp], index)
+    if join.arrive is not None:
+        return Spread(0.0, join.for_s or 0.0).draw(dice)
+    if join.around is not None:
+        entry, _, moment = join.around.partition(".")
+        fleet = [upload for upload in uploads if upload.entry == entry]
+        upload = fleet[index % len(fleet)]
+        around_s = upload.last.at_s if moment == "terminal" and upload.last is not None else upload.start_s
+        return max(0.0, around_s + Spread(-join.spread, join.spread).draw(dice))
+    assert join.at is not None
+    return join.at.draw(dice)
+
+
+def _on_ramp_s(points: Sequence[tuple[int, float]], index: int) -> float:
+    """When the member joins with which a ramp has reached ``index + 1``."""
+    joined, begins_s = 0, 0.0
+    for to, over_s in points:
+        if index < to:
+            return begins_s + over_s * (index - joined) / (to - joined)
+        joined, begins_s = to, begins_s + over_s
+    return begins_s
+
+
+def _with_ids(step: Step, uploads: Sequence[PlannedUpload]) -> Step:
+    """The step with the id of the upload that it names, if it names one."""
+    if step.send is None:
+        return step
+    ids = {upload.name: upload.upload_id for upload in uploads}
+    said: dict[str, Any] = dict(step.send)
+    if isinstance(said.get("upload_id"), str):
+        said["upload_id"] = ids.get(said["upload_id"], said["upload_id"])
+    return Step(send=said)
+
+
 def _heard_of_at_s(upload: PlannedUpload, client: str, seed: int) -> float:
-    return upload.events[0].at_s + UPLOAD_RETURNS_S.draw(stream(seed, client, f"returns/{upload.name}"))
+    return upload.start_s + UPLOAD_RETURNS_S.draw(stream(seed, client, f"returns/{upload.name}"))

@@ -12,9 +12,9 @@ from pydantic_core import ErrorDetails
 
 from vuemantics_ws.errors import BadQuantity, BadScenario, BadSetting
 from vuemantics_ws.gateway.settings import Settings, setting_named
-from vuemantics_ws.simulation.amounts import UNBUILT
-from vuemantics_ws.simulation.plan import events_of
-from vuemantics_ws.simulation.scenario import Model, Scenario
+from vuemantics_ws.simulation.amounts import UNBUILT, Model
+from vuemantics_ws.simulation.scenario import Scenario
+from vuemantics_ws.simulation.schedule import events_max
 from vuemantics_ws.simulation.source import KeyPath, Problem, Source, read_source
 
 _OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"})
@@ -59,8 +59,9 @@ def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | Non
             problems += [_explain(details, source) for details in invalid.errors(include_url=False)]
         problems += _check_settings(source)
         problems += _check_names(source)
-    if scenario is not None and events_of(scenario) > EVENTS_MAX:
-        message = f"expected at most {EVENTS_MAX} events in all, got {events_of(scenario)}"
+    events = sum(map(events_max, scenario.uploads)) if scenario is not None else 0
+    if events > EVENTS_MAX:
+        message = f"expected at most {EVENTS_MAX} events in all, got {events}"
         problems.append(Problem(source.line_of(("uploads",)), ("uploads",), message))
     if problems:
         kind = NotBuiltYet if all(problem.unbuilt for problem in problems) else BadScenario

@@ -33,8 +33,9 @@ from vuemantics_ws.simulation.log import (
 )
 from vuemantics_ws.simulation.node import GATEWAY, Node
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
-from vuemantics_ws.simulation.plan import Plan, PlannedEvent, PlannedUpload
+from vuemantics_ws.simulation.plan import Plan, PlannedUpload
 from vuemantics_ws.simulation.reconnecting import backoff_of
+from vuemantics_ws.simulation.schedule import PlannedEvent
 from vuemantics_ws.simulation.worker import Workers
 
 QUIET_S = 1.25
@@ -155,7 +156,7 @@ class World:
             if self._holds():
                 break
             await self._until(self.now() + max(LOOK_EVERY_S, 10 * (self.now() - looked_at)))  # looking costs time, too
-        return bool(late) or any(upload.events[-1].at_s > duration_s for upload in self._plan.uploads)
+        return bool(late) or any(event.at_s > duration_s for upload in self._plan.uploads for event in upload.events[-1:])
 
     # The clients.
 
