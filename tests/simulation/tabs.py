@@ -12,8 +12,8 @@ from websockets.uri import parse_uri
 
 from tests.client.peer import Peer, Script, serving
 from vuemantics_ws.client.backoff import Backoff
-from vuemantics_ws.simulation.browser import Browser, Dial
-from vuemantics_ws.simulation.dialing import tcp
+from vuemantics_ws.simulation.browser import Browser
+from vuemantics_ws.simulation.dialing import Dial, tcp
 from vuemantics_ws.simulation.log import Log, Record
 
 TOKEN = "eyJ.canary.token"
@@ -27,7 +27,7 @@ def tab(url: str, *, backoff: Backoff = AT_ONCE, dial: Dial | None = None, log: 
     return Browser(
         "tab",
         uri=uri,
-        token=TOKEN,
+        token=lambda: TOKEN,
         dial=dial or tcp(uri),
         log=log if log is not None else Log(),
         now=lambda: loop.time() - began_at,

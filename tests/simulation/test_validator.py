@@ -22,16 +22,19 @@ def taken(data: bytes) -> Received:
 
 TAKEN = {
     "auth_success": (said(action="auth_success", user_id="alice"), Received(1.5, 3, "auth_success")),
-    "auth_error": (said(action="auth_error", message="no"), Received(1.5, 3, "auth_error")),
+    "auth_error": (said(action="auth_error", message="no"), Received(1.5, 3, "auth_error", words="no")),
     "ping": (said(action="ping"), Received(1.5, 3, "ping")),
     "ping with more": (said(action="ping", when="now"), Received(1.5, 3, "ping")),
     "subscribed": (said(action="subscribed", upload_id="x", known=True), Received(1.5, 3, "subscribed", "x", known=True)),
     "unsubscribed": (said(action="unsubscribed", upload_id="x"), Received(1.5, 3, "unsubscribed", "x")),
     "error": (
         said(action="error", code="upload_limit", message="m", upload_id="x"),
-        Received(1.5, 3, "error", "x", code="upload_limit"),
+        Received(1.5, 3, "error", "x", code="upload_limit", words="m"),
     ),
-    "error of nothing": (said(action="error", code="bad_message", message="m"), Received(1.5, 3, "error", code="bad_message")),
+    "error of nothing": (
+        said(action="error", code="bad_message", message="m"),
+        Received(1.5, 3, "error", code="bad_message", words="m"),
+    ),
     "token_expiring": (said(action="token_expiring", in_s=60), Received(1.5, 3, "token_expiring")),
     "progress": (
         progress(percent=30, version=(2, 5)),

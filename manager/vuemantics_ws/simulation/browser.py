@@ -1,15 +1,15 @@
 """A simulated browser tab with the application's habits (PROTOCOL.md sections 1, 2 and 4).
 
-It authenticates first, pings every 30 s, answers pings, comes back with backoff where the application does, and never repeats
-a subscription. A request while its socket is not open is dropped silently, and so is a message that it does not know. All of
-it goes to the log.
+It authenticates first, unless a script says otherwise, pings every 30 s, answers pings, comes back with backoff where the
+application does, and never repeats a subscription. A request while its socket is not open is dropped silently, and so is a
+message that it does not know. All of it goes to the log.
 
 Light on purpose: no task but while a connection is made.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from websockets.uri import WebSocketURI
@@ -19,21 +19,18 @@ from vuemantics_ws.client.endings import GONE_WITHOUT_A_WORD
 from vuemantics_ws.client.locations import reason_of
 from vuemantics_ws.closing import reconnects
 from vuemantics_ws.errors import BadMessage
-from vuemantics_ws.messages import Auth, ClientPong, Message, SubscribeUpload, UnsubscribeUpload
+from vuemantics_ws.messages import ClientPong, Message, SubscribeUpload, UnsubscribeUpload
 from vuemantics_ws.simulation.browser_socket import BrowserSocket
+from vuemantics_ws.simulation.dialing import Dial
 from vuemantics_ws.simulation.log import Authenticated, Closed, Log, Opened, Sent, Undocumented, Unreachable
+from vuemantics_ws.simulation.scenario import Step
+from vuemantics_ws.simulation.script import WELL_BEHAVED, Performance
 from vuemantics_ws.simulation.validator import read
 
 CONNECT_TIMEOUT_S = 10.0
 """What a connection may take, from the first packet to the upgrade."""
 
 How = Literal["close", "abort", "vanish"]
-Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[Any]]
-"""Connects a protocol to the server, as ``loop.create_connection`` does.
-
-Raises:
-    OSError: nobody answers.
-"""
 
 
 class Browser:
@@ -42,11 +39,12 @@ class Browser:
     Must be made inside the loop that runs it. Nothing is left behind once :meth:`cut` was called and ``gone`` is done.
 
     Args:
-        token: what it authenticates with, each time anew. It goes to the server and nowhere else.
+        token: asked for what it authenticates with, each time anew; None shows nothing. It goes to the server and nowhere else.
         now: the time of the log in seconds; must go with the loop's.
         dice: for the jitter of the backoff alone.
         numbers: gives each connection of a run its number.
-        on_authenticated: called after each ``auth_success``.
+        script: what each of its connections does once it is open, before it is an ordinary tab.
+        on_ready: called each time that it has become one: after ``auth_success`` and the script's last step.
     """
 
     def __init__(
@@ -54,14 +52,15 @@ class Browser:
         name: str,
         *,
         uri: WebSocketURI,
-        token: str,
+        token: Callable[[], str | None],
         dial: Dial,
         log: Log,
         now: Callable[[], float],
         dice: random.Random,
         numbers: Iterator[int],
         backoff: Backoff | None = None,
-        on_authenticated: Callable[["Browser"], None] | None = None,
+        script: Sequence[Step] = WELL_BEHAVED,
+        on_ready: Callable[["Browser"], None] | None = None,
     ) -> None:
         self.name = name
         self.rate_bytes_per_s: float | None = None
@@ -74,13 +73,17 @@ class Browser:
         self._dice = dice
         self._numbers = numbers
         self._backoff = backoff or Backoff()
-        self._on_authenticated = on_authenticated
+        self._script = script
+        self._on_ready = on_ready
         self._loop = asyncio.get_running_loop()
         self._delays = self._backoff.delays(dice)
         self._socket: BrowserSocket | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._returning: asyncio.TimerHandle | None = None
         self._vanished: BrowserSocket | None = None
+        self._performance: Performance | None = None
+        self._is_welcome = False
+        self._dialed_at = 0.0
         self._left = False
         self.gone: asyncio.Future[None] = self._loop.create_future()
         """Done when the tab was closed, or has given up."""
@@ -159,8 +162,16 @@ class Browser:
     # What its sockets tell it.
 
     def opened(self, socket: BrowserSocket) -> None:
-        self._log.append(Opened(self._now(), socket.number, self.name))
-        socket.say(Auth(self._token))
+        self._log.append(Opened(self._now(), socket.number, self.name, self._dialed_at))
+        self._is_welcome = False
+        self._performance = Performance(
+            self._script,
+            socket,
+            token=self._token,
+            said=lambda message: self._note(socket, message),
+            over=self._end_script,
+        )
+        self._performance.go_on()
 
     def received(self, socket: BrowserSocket, data: bytes) -> None:
         now = self._now()
@@ -175,8 +186,9 @@ class Browser:
         elif received.action == "auth_success":
             self._log.append(Authenticated(now, socket.number))
             self._delays = self._backoff.delays(self._dice)
-            if self._on_authenticated is not None:
-                self._on_authenticated(self)
+            self._is_welcome = True
+            if self._performance is None:
+                self._be_ready()
 
     def refused(self, socket: BrowserSocket, reason: str) -> None:
         self._log.append(Unreachable(self._now(), self.name, reason))
@@ -188,11 +200,14 @@ class Browser:
         by = "browser" if self._left else "server" if server_closed else "network"
         self._log.append(Closed(self._now(), socket.number, code, reason, by))
         self._socket = None
+        if self._performance is not None:
+            self._performance.stop()
         self._come_back(code)
 
     # How it connects, and comes back.
 
     async def _connect(self) -> None:
+        self._dialed_at = self._now()
         socket = self._socket = BrowserSocket(self, self._uri, next(self._numbers))
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -222,6 +237,23 @@ class Browser:
     def _end(self) -> None:
         if not self.gone.done():
             self.gone.set_result(None)
+
+    # What it says.
+
+    def _end_script(self) -> None:
+        self._performance = None
+        if self._is_welcome:
+            self._be_ready()
+
+    def _be_ready(self) -> None:
+        if self._on_ready is not None:
+            self._on_ready(self)
+
+    def _note(self, socket: BrowserSocket, message: Mapping[str, Any]) -> None:
+        """A script's own request is one like any other."""
+        action, upload_id = message.get("action"), message.get("upload_id")
+        if action in ("subscribe_upload", "unsubscribe_upload") and isinstance(upload_id, str):
+            self._log.append(Sent(self._now(), socket.number, action, upload_id))
 
     def _request(self, action: Literal["subscribe_upload", "unsubscribe_upload"], upload_id: str, message: Message) -> bool:
         socket = self._socket

@@ -1,6 +1,8 @@
 """One socket of a simulated browser: the sans-I/O protocol inside an asyncio.Protocol, without any extension."""
 
 import asyncio
+import select
+import socket
 from typing import Protocol
 
 from websockets.client import ClientProtocol
@@ -16,6 +18,9 @@ from vuemantics_ws.messages import ClientPing, Message, encode
 PING_INTERVAL_S = 30.0
 CLOSE_TIMEOUT_S = 2.0
 """How long the server may take to answer a goodbye before the socket is cut."""
+
+LOOK_EVERY_S = 0.25
+"""How often a socket that is not read is looked at, since its end comes with what is read."""
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 
@@ -55,6 +60,7 @@ class BrowserSocket(asyncio.Protocol):
         "_ending",
         "_is_over",
         "_is_upgraded",
+        "_looking",
         "_parts",
         "_pinging",
         "_protocol",
@@ -75,6 +81,7 @@ class BrowserSocket(asyncio.Protocol):
         self._pinging: asyncio.TimerHandle | None = None
         self._resuming: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._is_upgraded = False
         self._is_over = False
 
@@ -89,6 +96,12 @@ class BrowserSocket(asyncio.Protocol):
         """Send it, or drop it silently where the socket is not open."""
         if self.is_open:
             self._protocol.send_text(encode(message))
+            self._flush()
+
+    def say_raw(self, text: str) -> None:
+        """The same with text that may be anything."""
+        if self.is_open:
+            self._protocol.send_text(text.encode())
             self._flush()
 
     def say_goodbye(self) -> None:
@@ -109,16 +122,28 @@ class BrowserSocket(asyncio.Protocol):
 
     def fall_silent(self) -> None:
         """Neither read nor write any more, and leave the socket open, so that the server notices nothing."""
-        self.pause()
-        self._stop_timers()
         self._is_over = True
+        self._pause_transport()
+        self._stop_timers()
         self._tab.ended(self, GONE_WITHOUT_A_WORD, "vanished", server_closed=False)
 
     def pause(self) -> None:
+        """Read no further, until :meth:`resume`. Where the kernel knows of the server's end, the tab hears of it."""
+        self._pause_transport()
+        if self._looking is None and not self._is_over:
+            self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+
+    def resume(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        self._resume_transport()
+
+    def _pause_transport(self) -> None:
         if self._transport is not None and self._transport.is_reading():
             self._transport.pause_reading()
 
-    def resume(self) -> None:
+    def _resume_transport(self) -> None:
         transport = self._transport
         if transport is not None and not self._is_over and not transport.is_closing() and not transport.is_reading():
             transport.resume_reading()
@@ -143,7 +168,7 @@ class BrowserSocket(asyncio.Protocol):
         self._flush()
         rate = self._tab.rate_bytes_per_s
         if rate is not None and self._resuming is None:
-            self.pause()
+            self._pause_transport()
             self._resuming = asyncio.get_running_loop().call_later(len(data) / rate, self._go_on_reading)
 
     def eof_received(self) -> None:
@@ -193,7 +218,17 @@ class BrowserSocket(asyncio.Protocol):
     def _go_on_reading(self) -> None:
         self._resuming = None
         if self._tab.reads:
-            self.resume()
+            self._resume_transport()
+
+    def _look(self) -> None:
+        self._looking = None
+        transport = self._transport
+        if transport is None or self._is_over:
+            return
+        if transport.is_closing() or _is_hung_up(transport.get_extra_info("socket")):
+            self.abort()
+        else:
+            self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
 
     def _flush(self) -> None:
         transport = self._transport
@@ -208,10 +243,19 @@ class BrowserSocket(asyncio.Protocol):
             self._ending = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def _stop_timers(self) -> None:
-        for timer in (self._pinging, self._resuming, self._ending):
+        for timer in (self._pinging, self._resuming, self._ending, self._looking):
             if timer is not None:
                 timer.cancel()
-        self._pinging = self._resuming = self._ending = None
+        self._pinging = self._resuming = self._ending = self._looking = None
+
+
+def _is_hung_up(peer: socket.socket | None) -> bool:
+    """Whether the kernel knows that the connection is over, though there may be something left to read."""
+    if peer is None or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(peer.fileno(), 0)  # asks for nothing but errors and hang-ups
+    return bool(poll.poll(0))
 
 
 def _reason_of(error: Exception | None) -> str:

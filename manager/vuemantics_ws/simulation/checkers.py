@@ -63,7 +63,11 @@ def independence(history: History) -> Finding:
 
 
 def no_residue(history: History) -> Finding:
-    """When everybody has left, every table is empty."""
+    """When everybody has left, every table is empty.
+
+    A server that ran before must have no more in them than it had. Where others came to it meanwhile, nobody can say whose the
+    rest is.
+    """
     return judge("no residue", "every table is empty when all have left", history, _no_residue(history))
 
 
@@ -151,8 +155,8 @@ def _no_seam(history: History) -> Iterator[Seen]:
             wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {show(before.published)}"
             record = _answer(window) or before.published
         elif before is not None and first is not None and first.version is not None and first.version < before.version:
-            wrong = f"{_who(window)} began with {show(first)} of {what}, which was at {show(before.published)}"
-        elif first is None and (joined is not None or window.known) and lasted:
+            wrong = f"{_who(window)} began with {_show(first)} of {what}, which was at {_show(before.published)}"
+        elif first is None and (before is not None or window.known) and _should_have_come(history, window):
             wrong = f"{_who(window)} joined and never got the state of {what}"
             record = _answer(window) or (joined.published if joined else history.records[-1])
         elif joined is not None and lasted and not _reached(history, window, joined):
@@ -162,10 +166,8 @@ def _no_seam(history: History) -> Iterator[Seen]:
             yield _seen(window, record, wrong)
 
 
-def _reached(history: History, window: Window, owed: Accepted) -> bool:
-    """Whether the connection got this state or a newer one, and soon, unless it reads slowly."""
-    until = history.end_of(window) if _reads_slowly(history, window) else window.start + history.soon_s
-    return any(state.version is not None and state.version >= owed.version and state.at <= until for state in window.states)
+def _should_have_come(history: History, window: Window) -> bool:
+    return history.end_of(window) - window.start >= history.soon_s and not history.is_slow(window)
 
 
 def _twice(history: History, window: Window) -> Iterator[Seen]:
@@ -210,21 +212,7 @@ def _independence(history: History) -> Iterator[Seen]:
                 wrong = f"{waiting} bytes wait for one connection, and {bound} may"
             yield Seen(wrong, record)
     for window in history.owed():
-        if not _reads_slowly(history, window):
-            yield from _lateness(history, window)
-
-
-def _lateness(history: History, window: Window) -> Iterator[Seen]:
-    """How old the oldest event was of those that each state was the first to show, itself or one that it took the place of."""
-    events = iter(history.accepted(window.upload_id))
-    event = next(events, None)
-    for state in window.states:
-        oldest = None
-        while event is not None and state.version is not None and event.version <= state.version:
-            if oldest is None and event.published.verdict == "accepted":
-                oldest = event.published
-            event = next(events, None)
-        if oldest is None:
+        if history.is_slow(window):
             continue
         late_s = state.at - max(oldest.sent_at, window.start)
         wrong = None
@@ -245,7 +233,7 @@ def _no_residue(history: History) -> Iterator[Seen]:
             if record.tables.get("heads", 0) > len(history.began.uploads):
                 left.append(f"{record.tables['heads']} heads")
             missing = [name for name in MUST_BE_EMPTY if name not in record.tables]
-            wrong = f"everybody has left, and there still are {', '.join(left)}" if left else None
+            wrong = f"everybody has left, and there still are {', '.join(left)}" if left and not record.others else None
             yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
 
 
@@ -258,6 +246,8 @@ def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
             continue
         if any(end - history.soon_s < accepted.at <= end for accepted in history.accepted(window.upload_id)):
             continue
+        if history.is_slow(window) and all(state.version != newest.version for state in window.states):
+            continue  # it may still be on its way
         yield window, newest
 
 

@@ -1,37 +1,65 @@
 """How a simulated browser reaches a server over real sockets."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.uri import WebSocketURI
 
-from vuemantics_ws.simulation.browser import Dial
+Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[Any]]
+"""Connects a protocol to the server, as ``loop.create_connection`` does.
+
+Raises:
+    OSError: nobody answers.
+"""
+
+RECEIVE_BUFFER_BYTES = 16 * 1024
+"""What the kernel may hold for a browser that reads slowly, or that is far away."""
+
+_FAR_AWAY = {"TCP_MAXSEG": 1400, "TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 30}
+"""In bytes, seconds, seconds, and a count.
+
+A kernel reopens a window only once a whole segment fits, and those of loopback are as large as the buffer: a reader that takes
+little by little would get nothing for seconds. A server that drops whoever reads nothing cannot tell it so, but its kernel
+does, when it is asked.
+"""
 
 
 def tcp(uri: WebSocketURI, *, receive_buffer_bytes: int | None = None) -> Dial:
-    """Dial over TCP, without TLS.
+    """Dial over TCP, and over TLS where the scheme says so.
 
     Args:
         receive_buffer_bytes: what the kernel may hold for a browser that reads slowly. Its own default would take megabytes
-            at once, and a slow reader would look like a fast one for a long time.
+            at once, and a slow reader would look like a fast one for a long time. Such a browser hears of its server's end
+            through the kernel, too.
     """
-    assert not uri.secure, "TLS is not built yet"
+    secure = True if uri.secure else None
 
     async def dial(make: Callable[[], asyncio.Protocol]) -> Any:
         loop = asyncio.get_running_loop()
         if receive_buffer_bytes is None:
-            return await loop.create_connection(make, uri.host, uri.port)
+            return await loop.create_connection(make, uri.host, uri.port, ssl=secure)
         address = (await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM))[0]
         connected = socket.socket(address[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             connected.setblocking(False)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+            _move_away(connected)
             await loop.sock_connect(connected, address[4])
-            return await loop.create_connection(make, sock=connected)
+            return await loop.create_connection(make, sock=connected, ssl=secure, server_hostname=uri.host if secure else None)
         except BaseException:
             connected.close()
             raise
 
     return dial
+
+
+def _move_away(connected: socket.socket) -> None:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _FAR_AWAY.items():
+        option = getattr(socket, name, None)
+        if option is not None:  # not every system has all of them
+            with contextlib.suppress(OSError):
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -7,21 +7,24 @@ got is judged, and nothing is owed to it.
 """
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.log import (
+    STATES,
     Authenticated,
     Began,
     Closed,
+    Log,
     Measured,
     Opened,
     Published,
     Received,
     Record,
     Sent,
+    Undocumented,
     UploadFacts,
 )
 
@@ -74,21 +77,23 @@ class Accepted(NamedTuple):
 
 
 class History:
-    """Arranges a log. Reading it twice gives the same; a log that goes on may be arranged at any time.
+    """Arranges a log. Reading it twice gives the same, and so does taking what comes later one record after the other.
 
     Args:
-        records: a log, beginning with its :class:`Began`.
+        records: a log, or its beginning: first its :class:`Began`.
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self.records = list(records)
-        began = self.records[0] if self.records else None
+        taken = iter(records)
+        began = next(taken, None)
         if not isinstance(began, Began):
             raise ValueError("expected a log that begins with its Began")
         self.began: Began = began
-        self.ends_at = self.records[-1].at
-        self.soon_s = SOON_S + max((record.lag_s for record in self.records if isinstance(record, Measured)), default=0.0)
+        self.records: list[Record] = [began]
+        self.soon_s = SOON_S
         """The same for this run: an observer that was late saw everything late."""
+        self.joined = 0
+        """How many connections have authenticated."""
         self.connections: dict[int, Connection] = {}
         self.windows: list[Window] = []
         self.published: list[Published] = []
@@ -100,8 +105,30 @@ class History:
         self._present: dict[str, dict[int, Connection]] = {}
         self._left_at: dict[str, float] = {}
         self._uncertain: set[str] = set()
-        for record in self.records:
-            self._take(record)
+        self._takes: dict[type[Record], Callable[[Any], None]] = {
+            Opened: self._open_connection,
+            Authenticated: self._join,
+            Sent: self._ask,
+            Received: self._receive,
+            Undocumented: self._note,
+            Closed: self._leave,
+            Published: self._publish,
+            Measured: self._measure,
+        }
+        for record in taken:
+            self.take(record)
+
+    @property
+    def ends_at(self) -> float:
+        """The time of the last record."""
+        return self.records[-1].at
+
+    def take(self, record: Record) -> None:
+        """The next record of the log."""
+        self.records.append(record)
+        take = self._takes.get(type(record))
+        if take is not None:
+            take(record)
 
     def upload(self, upload_id: str) -> UploadFacts | None:
         return self.began.uploads.get(upload_id)
@@ -124,6 +151,10 @@ class History:
     def end_of(self, window: Window) -> float:
         return self.ends_at if window.end is None else window.end
 
+    def is_slow(self, window: Window) -> bool:
+        """Whether nothing can be said of how soon this connection gets what it is owed. All else holds for it, too."""
+        return self.began.clients[window.connection.client].reads_slowly
+
     def owed(self) -> Iterable[Window]:
         """The windows in which the server owes something: a follow is in place, and the access rule gives the upload."""
         return (window for window in self.windows if window.certain and self.gives(window.connection.user, window.upload_id))
@@ -144,24 +175,17 @@ class History:
 
     # One record after the other.
 
-    def _take(self, record: Record) -> None:
-        match record:
-            case Opened():
-                user = self.began.clients[record.client].user
-                self.connections[record.connection] = Connection(record.connection, record.client, user, record.at)
-            case Authenticated():
-                self._join(self.connections[record.connection], record.at)
-            case Sent():
-                self._ask(self.connections[record.connection], record)
-            case Received():
-                self._receive(self.connections[record.connection], record)
-            case Closed():
-                self._leave(self.connections[record.connection], record)
-            case Published():
-                self._publish(record)
-        number = getattr(record, "connection", None)
-        if number is not None:
-            self.connections[number].records.append(record)
+    def _open_connection(self, record: Opened) -> None:
+        user = self.began.clients[record.client].user
+        connection = Connection(record.connection, record.client, user, record.at)
+        connection.records.append(record)
+        self.connections[record.connection] = connection
+
+    def _note(self, record: Undocumented) -> None:
+        self.connections[record.connection].records.append(record)
+
+    def _measure(self, record: Measured) -> None:
+        self.soon_s = max(self.soon_s, SOON_S + record.lag_s)
 
     def _publish(self, record: Published) -> None:
         self.published.append(record)
@@ -175,8 +199,11 @@ class History:
         if not newest or accepted.version > newest[-1].version:
             newest.append(accepted)
 
-    def _join(self, connection: Connection, at: float) -> None:
+    def _join(self, record: Authenticated) -> None:
+        connection, at = self.connections[record.connection], record.at
+        connection.records.append(record)
         connection.authenticated_at = at
+        self.joined += 1
         user = connection.user
         present = self._present.setdefault(user, {})
         if not present and at - self._left_at.get(user, at) >= self.began.grace_s and user in self._left_at:
@@ -185,29 +212,37 @@ class History:
         for upload_id in self._follows.get(user, ()):
             self._open_window(Window(connection, upload_id, "join", connection.opened_at, at, user not in self._uncertain))
 
-    def _ask(self, connection: Connection, record: Sent) -> None:
+    def _ask(self, record: Sent) -> None:
+        connection = self.connections[record.connection]
+        connection.records.append(record)
         key = (connection.number, record.upload_id)
         if record.action == "subscribe_upload":
             self._asked.setdefault(key, []).append(record.at)
             return
+        if connection.authenticated_at is None:
+            return  # whose it would be is not known yet
         connection.given_up.add(record.upload_id)
         self._close_window(key, record.at)
         present = self._present.get(connection.user, {}).values()
         if all(record.upload_id in other.given_up for other in present):
             self._follows.get(connection.user, {}).pop(record.upload_id, None)
 
-    def _receive(self, connection: Connection, record: Received) -> None:
-        if record.upload_id is None:
+    def _receive(self, record: Received) -> None:
+        connection = self.connections[record.connection]
+        connection.records.append(record)
+        upload_id = record.upload_id
+        if upload_id is None:
             return
-        key = (connection.number, record.upload_id)
-        if record.action == "subscribed":
-            self._follow(connection, record)
-        elif record.is_state:
-            if key not in self._open:
-                if record.upload_id in connection.given_up:
+        if record.action in STATES:
+            window = self._open.get((record.connection, upload_id))
+            if window is None:
+                if upload_id in connection.given_up:
                     return  # it was on its way
-                self._open_window(Window(connection, record.upload_id, "unknown", record.at, record.at, certain=False))
-            self._open[key].states.append(record)
+                window = Window(connection, upload_id, "unknown", record.at, record.at, certain=False)
+                self._open_window(window)
+            window.states.append(record)
+        elif record.action == "subscribed":
+            self._follow(connection, record)
 
     def _follow(self, connection: Connection, record: Received) -> None:
         upload_id, user = record.upload_id, connection.user
@@ -241,10 +276,12 @@ class History:
             if window.connection.user == user:
                 window.certain = False
 
-    def _leave(self, connection: Connection, record: Closed) -> None:
+    def _leave(self, record: Closed) -> None:
+        connection = self.connections[record.connection]
+        connection.records.append(record)
         connection.closed = record
-        for number, upload_id in [key for key in self._open if key[0] == connection.number]:
-            self._close_window((number, upload_id), record.at)
+        for key in [key for key in self._open if key[0] == connection.number]:
+            self._close_window(key, record.at)
         present = self._present.get(connection.user, {})
         if present.pop(connection.number, None) is not None and not present:
             self._left_at[connection.user] = record.at
@@ -259,3 +296,27 @@ class History:
         window = self._open.pop(key, None)
         if window is not None:
             window.end = at
+
+
+class LiveHistory:
+    """The history of a log that goes on. Each record is arranged once, when it comes."""
+
+    def __init__(self, log: Log) -> None:
+        self._history = History(log) if len(log) else None
+        log.listen(self._take)
+
+    @property
+    def has_begun(self) -> bool:
+        return self._history is not None
+
+    @property
+    def history(self) -> History:
+        """As it is now; it goes on to grow. There is one only once the log has begun."""
+        assert self._history is not None
+        return self._history
+
+    def _take(self, record: Record) -> None:
+        if self._history is None:
+            self._history = History([record])
+        else:
+            self._history.take(record)

@@ -14,6 +14,12 @@ from msgspec import Struct
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.errors import BadEvent
 
+# Records that come in numbers hold none but numbers and text (gc=False): the collector need not look at them.
+
+
+STATES = frozenset({"upload_progress", "upload_completed", "upload_failed"})
+"""The actions that show the state of an upload."""
+
 
 class UploadFacts(Struct, frozen=True):
     """An upload as the plan has it. ``ends`` says whether an end will be published of it."""
@@ -46,7 +52,7 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
     clients: dict[str, ClientFacts]
 
 
-class Opened(Struct, frozen=True, tag="opened", tag_field="kind"):
+class Opened(Struct, frozen=True, tag="opened", tag_field="kind", gc=False):
     """A socket was upgraded. Connections are numbered from 1 over all clients. ``dialed_at`` is when it was begun."""
 
     at: float
@@ -55,7 +61,7 @@ class Opened(Struct, frozen=True, tag="opened", tag_field="kind"):
     dialed_at: float | None = None
 
 
-class Unreachable(Struct, frozen=True, tag="unreachable", tag_field="kind"):
+class Unreachable(Struct, frozen=True, tag="unreachable", tag_field="kind", gc=False):
     """A try to connect came to nothing."""
 
     at: float
@@ -63,12 +69,12 @@ class Unreachable(Struct, frozen=True, tag="unreachable", tag_field="kind"):
     reason: str
 
 
-class Authenticated(Struct, frozen=True, tag="authenticated", tag_field="kind"):
+class Authenticated(Struct, frozen=True, tag="authenticated", tag_field="kind", gc=False):
     at: float
     connection: int
 
 
-class Sent(Struct, frozen=True, tag="sent", tag_field="kind"):
+class Sent(Struct, frozen=True, tag="sent", tag_field="kind", gc=False):
     """A browser asked to follow an upload, or gave it up."""
 
     at: float
@@ -77,7 +83,7 @@ class Sent(Struct, frozen=True, tag="sent", tag_field="kind"):
     upload_id: str
 
 
-class Received(Struct, frozen=True, tag="received", tag_field="kind", omit_defaults=True):
+class Received(Struct, frozen=True, tag="received", tag_field="kind", omit_defaults=True, gc=False):
     """A documented message. ``known`` is that of a ``subscribed``; a state has a version, unless its server gives none."""
 
     at: float
@@ -101,10 +107,10 @@ class Received(Struct, frozen=True, tag="received", tag_field="kind", omit_defau
 
     @property
     def is_state(self) -> bool:
-        return self.action in ("upload_progress", "upload_completed", "upload_failed")
+        return self.action in STATES
 
 
-class Undocumented(Struct, frozen=True, tag="undocumented", tag_field="kind"):
+class Undocumented(Struct, frozen=True, tag="undocumented", tag_field="kind", gc=False):
     """A message that the browser's validator refuses, or whose action PROTOCOL.md does not have."""
 
     at: float
@@ -112,7 +118,7 @@ class Undocumented(Struct, frozen=True, tag="undocumented", tag_field="kind"):
     reason: str
 
 
-class Closed(Struct, frozen=True, tag="closed", tag_field="kind"):
+class Closed(Struct, frozen=True, tag="closed", tag_field="kind", gc=False):
     """A connection ended as its browser sees it: 1006 where no close frame came. ``by`` says who began it."""
 
     at: float
@@ -122,7 +128,7 @@ class Closed(Struct, frozen=True, tag="closed", tag_field="kind"):
     by: Literal["browser", "server", "network"]
 
 
-class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=True, omit_defaults=True):
+class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=True, omit_defaults=True, gc=False):
     """An event was answered, or refused: then ``verdict`` is None and ``error`` says why.
 
     ``at`` is when the answer came, ``scheduled_at`` when the plan has the event, ``sent_at`` when it was sent. Where it was
@@ -169,10 +175,12 @@ class Settled(Struct, frozen=True, tag="settled", tag_field="kind"):
 
 
 class Emptied(Struct, frozen=True, tag="emptied", tag_field="kind"):
-    """The server's tables when everybody had left and the grace time was over."""
+    """The server's tables when everybody had left and the grace time was over: of one that ran before, what was added."""
 
     at: float
     tables: dict[str, int]
+    others: bool = False
+    """Others were connected meanwhile, so what is left may be theirs."""
 
 
 class NodeExited(Struct, frozen=True, tag="node_exited", tag_field="kind"):

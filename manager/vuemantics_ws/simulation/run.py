@@ -1,22 +1,52 @@
 """A scenario from its file to its verdict."""
 
+import asyncio
+
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.simulation.expectations import all_have_come
-from vuemantics_ws.simulation.history import History
+from vuemantics_ws.simulation.history import LiveHistory
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.plan import Plan
 from vuemantics_ws.simulation.report import Report, judge_run
+from vuemantics_ws.simulation.site import Target, target_of
 from vuemantics_ws.simulation.world import World
 
 
-async def run_real(plan: Plan, log: Log, *, clock: Clock) -> Report:
+async def run_real(
+    plan: Plan,
+    log: Log,
+    *,
+    clock: Clock,
+    target: Target | None = None,
+    live: LiveHistory | None = None,
+    stop: asyncio.Event | None = None,
+    whole_duration: bool = False,
+) -> Report:
     """Play a plan on real sockets, into ``log``, and judge it.
 
     Being cancelled leaves nothing behind, and a log of what happened until then.
 
+    Args:
+        target: a server that runs already; it goes before the one that the file names. With neither, a node is started.
+        live: the history of ``log``, where somebody else looks at it, too.
+        stop: set it to let the run end before its time, in order, and be judged.
+        whole_duration: play all of the duration, whatever is left to happen.
+
     Raises:
-        EnvironmentUnfit: the node does not start.
+        EnvironmentUnfit: the node does not start, or nobody answers at the target.
+        BadSetting: the target's address cannot be, or a client shows a token that cannot be made without the secret.
+        Refused: the target makes no tokens for us.
     """
-    world = World(plan, log, clock=clock, holds=lambda: all_have_come(plan, History(log)))
+    live = live or LiveHistory(log)
+    world = World(
+        plan,
+        log,
+        live,
+        clock=clock,
+        holds=lambda: all_have_come(plan, live.history),
+        target=target or target_of(plan),
+        stop=stop,
+        whole_duration=whole_duration,
+    )
     await world.play()
     return judge_run(plan, log)

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from vuemantics_ws.errors import BadMessage
 from vuemantics_ws.messages import (
+    AuthError,
     ErrorMessage,
     ServerMessage,
     Subscribed,
@@ -46,7 +47,9 @@ def read(data: bytes, *, at: float, connection: int) -> Received:
         return Received(at, connection, action, message.upload_id)
     if isinstance(message, ErrorMessage):
         upload_id = None if message.upload_id is UNSET else message.upload_id
-        return Received(at, connection, action, upload_id, code=message.code)
+        return Received(at, connection, action, upload_id, code=message.code, words=message.message)
+    if isinstance(message, AuthError):
+        return Received(at, connection, action, words=message.message)
     return Received(at, connection, action)
 
 

@@ -6,6 +6,7 @@ measured, so that would be measured too.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import quote, urlsplit
@@ -15,7 +16,7 @@ import msgspec
 from vuemantics_ws.client.control import Receipt, read_complaint
 from vuemantics_ws.errors import BadEvent, EnvironmentUnfit, Refused
 
-LINES_MAX = 8
+LINES_MAX = 64
 TIMEOUT_S = 10.0
 ANSWER_BYTES_MAX = 64 * 1024
 
@@ -39,8 +40,10 @@ class Workers:
 
     def __init__(self, control_url: str) -> None:
         parts = urlsplit(control_url)
-        self._host, self._port = parts.hostname or "", parts.port or 80
-        self._host_header = parts.netloc
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._secure else 80)
+        self._host_header = parts.netloc.rpartition("@")[2]
+        self._path = parts.path.rstrip("/")
         self._free: deque[_Line] = deque()
         self._places = asyncio.Semaphore(LINES_MAX)
 
@@ -54,8 +57,8 @@ class Workers:
             line.writer.transport.abort()
         self._free.clear()
 
-    async def publish(self, event: bytes, *, owner: str | None = None) -> Receipt:
-        """Publish the bytes of one event.
+    async def publish(self, event: bytes, *, owner: str | None = None, sent: Callable[[], None] | None = None) -> Receipt:
+        """Publish the bytes of one event. ``sent`` is called when it leaves, after all that it had to wait for.
 
         An event whose answer was lost with a kept connection is published once more, which the server notices.
 
@@ -66,10 +69,12 @@ class Workers:
         """
         query = f"?owner={quote(owner, safe='')}" if owner is not None else ""
         request = (
-            f"POST /events{query} HTTP/1.1\r\nHost: {self._host_header}\r\nContent-Type: application/json\r\n"
+            f"POST {self._path}/events{query} HTTP/1.1\r\nHost: {self._host_header}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(event)}\r\n\r\n"
         ).encode() + event
         async with self._places:
+            if sent is not None:
+                sent()
             try:
                 async with asyncio.timeout(TIMEOUT_S):
                     status, body = await self._exchange(request)
@@ -85,7 +90,9 @@ class Workers:
                 return await self._ask(self._free.pop(), request, kept=True)
             except _Stale:
                 continue
-        reader, writer = await asyncio.open_connection(self._host, self._port, limit=ANSWER_BYTES_MAX)
+        reader, writer = await asyncio.open_connection(
+            self._host, self._port, limit=ANSWER_BYTES_MAX, ssl=True if self._secure else None
+        )
         return await self._ask(_Line(reader, writer), request, kept=False)
 
     async def _ask(self, line: _Line, request: bytes, *, kept: bool) -> tuple[int, bytes]:

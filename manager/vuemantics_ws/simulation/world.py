@@ -1,41 +1,35 @@
-"""The real arm: a plan played against a node of its own, over real sockets and in real time.
+"""The real arm: a plan played over real sockets and in real time, against a node of its own or a server that runs already.
 
 What happened is in the log; judging it is somebody else's. Whatever goes wrong, nothing is left behind: no process, no socket,
 no folder.
 """
 
 import asyncio
-import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
+from typing import Any
 
 from websockets.uri import parse_uri
 
-from vuemantics_ws.ambient import Clock, timestamp
+from vuemantics_ws.ambient import Clock
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.browser import Browser
 from vuemantics_ws.simulation.checkers import MUST_BE_EMPTY
-from vuemantics_ws.simulation.dialing import tcp
+from vuemantics_ws.simulation.dialing import RECEIVE_BUFFER_BYTES, Dial, tcp
 from vuemantics_ws.simulation.dice import stream
-from vuemantics_ws.simulation.log import (
-    Began,
-    ClientFacts,
-    Emptied,
-    Log,
-    Measured,
-    NodeExited,
-    Published,
-    Settled,
-    UploadFacts,
-)
-from vuemantics_ws.simulation.node import GATEWAY, Node
-from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
-from vuemantics_ws.simulation.plan import Plan, PlannedUpload
+from vuemantics_ws.simulation.history import SOON_S, LiveHistory
+from vuemantics_ws.simulation.link import through
+from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, NodeExited, Settled, UploadFacts
+from vuemantics_ws.simulation.network import Network, worst_delay_s
+from vuemantics_ws.simulation.node import Node
+from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
+from vuemantics_ws.simulation.plan import Plan, PlannedClient
+from vuemantics_ws.simulation.publishing import Publishing
 from vuemantics_ws.simulation.reconnecting import backoff_of
-from vuemantics_ws.simulation.schedule import PlannedEvent
+from vuemantics_ws.simulation.script import WELL_BEHAVED
+from vuemantics_ws.simulation.site import Rules, Target, Tokens, rules_at, settings_of, signature_of, tokens_at
+from vuemantics_ws.simulation.tokens import Mint
 from vuemantics_ws.simulation.worker import Workers
 
 QUIET_S = 1.25
@@ -49,45 +43,58 @@ GOODBYES_S = 5.0
 EMPTYING_MARGIN_S = 5.0
 """How much longer than the grace time the server's tables may take to become empty."""
 
-TOKEN_TTL_S = 86_400.0
+FOREIGN_GRACE_S_MAX = 20.0
+"""A longer grace time of a server that is not ours is not waited for."""
 
-
-def settings_of(plan: Plan) -> Settings:
-    """How the node of a plan is set up: in development mode, on ports of its own, with the file's settings."""
-    config = {"access": "owner", "log_level": "warning", **plan.scenario.server.config}
-    settings = Settings.from_mapping(config)
-    return dataclasses.replace(settings, port=0, control_port=0)
+KEPT_FOR_GRACE = ("users", "uploads", "follows")
 
 
 class World:
     """Plays one plan once, and records it. Must be made inside the loop that plays it.
 
     Args:
-        log: where everything goes. It begins with a :class:`Began`, and ends with the node's exit.
-        clock: for the timestamps of events; all waiting is the loop's.
+        log: where everything goes. It begins with a :class:`Began`, and ends with the exit of a node of ours.
+        live: the history of that log. It says what may still come.
+        clock: for the timestamps of events, and for tokens; all waiting is the loop's.
         holds: asked once nothing is left to happen: whether what the file expects has come already. While it says no, the
             world waits for as long as the file's expectations allow.
-        program: what its node runs.
+        target: a server that runs already. None starts a node for the run.
+        stop: set it to let the run end before its time, in order.
+        whole_duration: play all of it, since what others publish is in no plan.
     """
 
     def __init__(
-        self, plan: Plan, log: Log, *, clock: Clock, holds: Callable[[], bool], program: Sequence[str] = GATEWAY
+        self,
+        plan: Plan,
+        log: Log,
+        live: LiveHistory,
+        *,
+        clock: Clock,
+        holds: Callable[[], bool],
+        target: Target | None = None,
+        stop: asyncio.Event | None = None,
+        whole_duration: bool = False,
     ) -> None:
         self._plan = plan
         self._program = program
         self._log = log
+        self._live = live
         self._clock = clock
         self._holds = holds
-        self._settings = settings_of(plan)
+        self._target = target
+        self._stop = stop or asyncio.Event()
+        self._whole_duration = whole_duration
         self._upload_ids = {upload.name: upload.upload_id for upload in plan.uploads}
         self._browsers: dict[str, Browser] = {}
         self._wanted: dict[str, list[str]] = {client.name: [] for client in plan.clients}
-        """Of each client that has not authenticated yet: what it will ask for then."""
+        """Of each client that is not ready yet: what it will ask for then."""
         self._numbers = itertools.count(1)
         self._timers: list[asyncio.TimerHandle] = []
         self._began_at = 0.0
         self._lag_s = 0.0
         """By how much this process was late at worst."""
+        self._baseline: Measured | None = None
+        """What was there before, of a server that is not ours."""
         self._stopping = False
         self._loop = asyncio.get_running_loop()
 
@@ -96,22 +103,28 @@ class World:
         return self._loop.time() - self._began_at
 
     async def play(self) -> None:
-        """All of it, from the node's start to its end.
+        """All of it; of a node of ours, from its start to its end.
 
         Raises:
-            EnvironmentUnfit: the node does not start.
+            EnvironmentUnfit: the node does not start, or nobody answers at the target.
+            BadSetting: a client shows a token that cannot be made.
+            Refused: the target makes no tokens for us.
         """
-        async with (
-            Node(self._settings, program=self._program) as node,
-            Control(node.control) as control,
-            Workers(node.control) as workers,
-        ):
-            tokens = {user: (await control.token(user, ttl_s=TOKEN_TTL_S)).token for user in self._plan.users}
-            self._began_at = self._loop.time()
-            self._log.append(self._facts())
-            self._schedule(node, tokens)
+        if self._target is not None:
+            async with Control(self._target.control) as control:
+                tokens = await tokens_at(self._target, control, self._plan, self._clock)
+                rules = await rules_at(self._target, self._plan)
+                statistics = await control.statistics()
+                self._baseline = Measured(0.0, _numbers(statistics, "tables"), 0.0, _numbers(statistics, "counters"))
+                await self._play_at(self._target, control, rules, tokens, None)
+            return
+        settings = settings_of(self._plan)
+        async with Node(settings) as node, Control(node.control) as control:
+            tokens = Tokens(Mint(signature_of(settings), self._clock))
+            rules = Rules.of(settings, settings.resolved_access)
             dying = asyncio.ensure_future(node.wait())
-            playing = asyncio.ensure_future(self._play(node, control, workers))
+            target = Target(node.url, node.control)
+            playing = asyncio.ensure_future(self._play_at(target, control, rules, tokens, node))
             try:
                 await asyncio.wait([dying, playing], return_when=asyncio.FIRST_COMPLETED)
                 if dying.done() and not self._stopping:
@@ -119,69 +132,113 @@ class World:
                 else:
                     await playing
             finally:
-                self._end_all()
                 for task in (playing, dying):
                     task.cancel()
                 await asyncio.wait([playing, dying])
 
-    async def _play(self, node: Node, control: Control, workers: Workers) -> None:
-        measuring = asyncio.ensure_future(self._measure(control))
-        publishing = [asyncio.ensure_future(self._publish_all(upload, workers)) for upload in self._plan.uploads]
+    async def _play_at(self, target: Target, control: Control, rules: Rules, tokens: Tokens, node: Node | None) -> None:
+        self._began_at = self._loop.time()
+        self._log.append(self._facts(rules))
         try:
-            cut_short = await self._until_nothing_is_left(publishing)
+            async with Workers(target.control) as workers:
+                self._schedule(target.url, tokens)
+                cut_short = await self._play(control, workers)
+            self._log.append(Settled(self.now(), cut_short))
+            await self._say_goodbyes()
+            await self._wait_until_empty(control, rules.grace_s)
+            if node is not None:
+                self._stopping = True
+                began_at = self.now()
+                code = await node.stop()
+                self._log.append(NodeExited(self.now(), code, asked=True, took_s=round(self.now() - began_at, 6)))
         finally:
-            for task in (measuring, *publishing):
+            self._end_all()
+
+    async def _play(self, control: Control, workers: Workers) -> bool:
+        measuring = asyncio.ensure_future(self._measure(control))
+        until = self._plan.scenario.duration
+        publishing = [
+            asyncio.ensure_future(Publishing(upload, workers, self._log, clock=self._clock, now=self.now, until=until).run())
+            for upload in self._plan.uploads
+            if upload.events
+        ]
+        ending = asyncio.ensure_future(self._until_nothing_is_left(publishing))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        tasks: list[asyncio.Task[Any]] = [measuring, *publishing, ending, stopping]
+        try:
+            await asyncio.wait([ending, stopping], return_when=asyncio.FIRST_COMPLETED)
+            cut_short = ending.result() if ending.done() else True
+        finally:
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait([measuring, *publishing])
-        for task in (measuring, *publishing):
+            await asyncio.wait(tasks)
+        for task in tasks:
             if not task.cancelled():
                 task.result()  # a fault of ours must not pass for a quiet worker
-        self._log.append(Settled(self.now(), cut_short))
-        await self._say_goodbyes()
-        await self._wait_until_empty(control)
-        self._stopping = True
-        self._log.append(NodeExited(self.now(), await node.stop(), asked=True))
+        return cut_short
 
     async def _until_nothing_is_left(self, publishing: "list[asyncio.Task[None]]") -> bool:
         """Whether the scenario's duration came first."""
         duration_s = self._plan.scenario.duration
-        await self._until(self._plan.last_action_s)
+        await self._until(duration_s if self._whole_duration else last_action_s(self._plan))
         late = set[asyncio.Task[None]]()
         if publishing:
             _, late = await asyncio.wait(publishing, timeout=max(0.0, duration_s - self.now()))
         await self._until(self.now() + QUIET_S + self._lag_s)
-        patient_until = self.now() + _patience_s(self._plan)
-        while self.now() < patient_until:
+        messages_until_s = messages_may_come_until_s(self._plan, self.now())
+        while True:
             looked_at = self.now()
-            if self._holds():
+            until_s = closes_may_come_until_s(self._plan, self._live.history)
+            if looked_at < messages_until_s and not self._holds():
+                until_s = max(until_s, messages_until_s)
+            if self.now() >= min(until_s, duration_s):
                 break
             await self._until(self.now() + max(LOOK_EVERY_S, 10 * (self.now() - looked_at)))  # looking costs time, too
         return bool(late) or any(event.at_s > duration_s for upload in self._plan.uploads for event in upload.events[-1:])
 
     # The clients.
 
-    def _schedule(self, node: Node, tokens: dict[str, str]) -> None:
-        uri = parse_uri(node.url)
-        dial = tcp(uri)
+    def _schedule(self, url: str, tokens: Tokens) -> None:
+        uri = parse_uri(url)
+        near = tcp(uri)
+        slow = tcp(uri, receive_buffer_bytes=RECEIVE_BUFFER_BYTES)
         for client in self._plan.clients:
             browser = Browser(
                 client.name,
                 uri=uri,
-                token=tokens[client.user],
-                dial=dial,
+                token=tokens.of(client),
+                dial=self._dial(client, near, slow),
                 log=self._log,
                 now=self.now,
                 dice=stream(self._plan.seed, client.name, "reconnect"),
                 numbers=self._numbers,
                 backoff=backoff_of(client.reconnect),
-                on_authenticated=self._authenticated,
+                script=client.script or WELL_BEHAVED,
+                on_ready=self._ready,
             )
             self._browsers[client.name] = browser
             self._at(client.join_s, browser.open)
+            self._schedule_reading(client, browser)
             for subscribe in client.subscribes:
                 self._at(subscribe.at_s, self._want, browser, self._upload_ids[subscribe.upload])
             if client.leave_s is not None:
                 self._at(client.leave_s, browser.leave, client.leave_how)
+
+    def _dial(self, client: PlannedClient, near: Dial, slow: Dial) -> Dial:
+        if client.network is None:
+            return near if client.reading is None else slow
+        network = Network(client.network, seed=self._plan.seed, client=client.name)
+        return through(network, slow, self.now)
+
+    def _schedule_reading(self, client: PlannedClient, browser: Browser) -> None:
+        reading = client.reading
+        if reading is None:
+            return
+        browser.read_at(reading.rate)
+        if reading.stop is not None:
+            self._at(client.join_s + reading.stop, browser.pause_reading)
+            if reading.for_s is not None:
+                self._at(client.join_s + reading.stop + reading.for_s, browser.resume_reading)
 
     def _at(self, at_s: float, callback: Callable[..., object], *arguments: object) -> None:
         if at_s <= self._plan.scenario.duration:
@@ -195,7 +252,7 @@ class World:
         else:
             waiting.append(upload_id)
 
-    def _authenticated(self, browser: Browser) -> None:
+    def _ready(self, browser: Browser) -> None:
         for upload_id in self._wanted.pop(browser.name, ()):
             browser.subscribe(upload_id)
 
@@ -213,42 +270,6 @@ class World:
         for browser in self._browsers.values():
             browser.cut()
 
-    # The workers.
-
-    async def _publish_all(self, upload: PlannedUpload, workers: Workers) -> None:
-        for event in upload.events:
-            if event.at_s > self._plan.scenario.duration:
-                return
-            await self._until(event.at_s)
-            await self._publish(upload, event, workers)
-
-    async def _publish(self, upload: PlannedUpload, event: PlannedEvent, workers: Workers) -> None:
-        said = event_bytes(upload, event, timestamp(self._clock))
-        sent_at = self.now()
-        verdict = attempt = seq = problem = None
-        try:
-            receipt = await workers.publish(said, owner=upload.owner if upload.versioned else None)
-            verdict, attempt, seq = receipt.verdict, receipt.attempt, receipt.seq
-        except VuemanticsError as error:
-            problem = error.message
-        self._log.append(
-            Published(
-                at=self.now(),
-                scheduled_at=event.at_s,
-                sent_at=sent_at,
-                upload_id=upload.upload_id,
-                action=event.action,
-                terminal=event.action != "upload_progress",
-                stage=event.stage.value,
-                percent=event.percent,
-                size_bytes=len(said),
-                verdict=verdict,
-                attempt=attempt,
-                seq=seq,
-                error=problem,
-            )
-        )
-
     # The server.
 
     async def _measure(self, control: Control) -> None:
@@ -257,66 +278,81 @@ class World:
             await self._until(due_at)
             lag_s = self.now() - due_at
             self._lag_s = max(self._lag_s, lag_s)
-            tables = await _tables(control)
-            if tables is not None:
-                self._log.append(Measured(self.now(), tables, round(lag_s, 6)))
+            statistics = await _statistics(control)
+            if statistics is not None:
+                tables, counters = _numbers(statistics, "tables"), _numbers(statistics, "counters")
+                self._log.append(Measured(self.now(), tables, round(lag_s, 6), counters))
 
-    async def _wait_until_empty(self, control: Control) -> None:
-        """Look until the tables are empty, or for so long that they should be; what was seen last is what counts."""
-        until = self.now() + self._settings.grace_s + EMPTYING_MARGIN_S
+    async def _wait_until_empty(self, control: Control, grace_s: float) -> None:
+        """Look until the tables are empty, or for so long that they should be; what was seen last is what counts.
+
+        Of a server that ran before, what counts is what was added to its tables since. Others may have come and gone
+        meanwhile: the server's own count of connections tells, and then nothing is held against it. What a long grace time
+        keeps is neither waited for nor counted.
+        """
+        forgets = self._baseline is None or grace_s <= FOREIGN_GRACE_S_MAX
+        until = self.now() + EMPTYING_MARGIN_S + (grace_s if forgets else 0.0)
         while True:
-            tables = await _tables(control)
-            if tables is None:
+            statistics = await _statistics(control)
+            if statistics is None:
                 return
+            tables = _numbers(statistics, "tables")
+            others = False
+            if self._baseline is not None:
+                tables = {name: max(0, size - self._baseline.tables.get(name, 0)) for name, size in tables.items()}
+                connects = _numbers(statistics, "counters").get("connects", 0) - self._baseline.counters.get("connects", 0)
+                others = connects > self._live.history.joined
+                if not forgets:
+                    tables.update(dict.fromkeys(KEPT_FOR_GRACE, 0))
             is_late = self.now() >= until
             if is_late or not any(tables.get(name, 0) for name in MUST_BE_EMPTY):
-                self._log.append(Emptied(self.now(), tables))
+                self._log.append(Emptied(self.now(), tables, others))
                 return
             await self._until(self.now() + LOOK_EVERY_S)
 
     async def _until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.now()))
 
-    def _facts(self) -> Began:
-        plan, settings = self._plan, self._settings
-        handed_over_bytes_max = settings.write_buffer_bytes_max + settings.write_bytes_max
+    def _facts(self, rules: Rules) -> Began:
+        plan = self._plan
         return Began(
             scenario=plan.scenario.name,
             seed=plan.seed,
-            access=settings.resolved_access,
-            grace_s=settings.grace_s,
-            uploads_per_user_max=settings.uploads_per_user_max,
-            waiting_bytes_max=settings.reply_bytes_max + settings.direct_bytes_max + handed_over_bytes_max,
+            access="open" if rules.access == "open" else "owner",
+            grace_s=rules.grace_s,
+            uploads_per_user_max=rules.uploads_per_user_max,
+            waiting_bytes_max=rules.waiting_bytes_max,
             uploads={
                 upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload)) for upload in plan.uploads
             },
             clients={
-                client.name: ClientFacts(client.user, [self._upload_ids[subscribe.upload] for subscribe in client.subscribes])
+                client.name: ClientFacts(
+                    client.user, [self._upload_ids[subscribe.upload] for subscribe in client.subscribes], is_slow(client)
+                )
                 for client in plan.clients
             },
         )
 
 
-def event_bytes(upload: PlannedUpload, event: PlannedEvent, when: datetime) -> bytes:
-    """What a worker publishes: with a version, unless it is a plain one."""
-    version = (event.attempt, event.seq) if upload.versioned else None
-    if event.action == "upload_progress":
-        return progress_event(upload.upload_id, event.stage, event.percent, when, version=version)
-    if event.action == "upload_failed":
-        return failed_event(upload.upload_id, when, reason=f"{event.stage} failed", version=version)
-    return completed_event(upload.upload_id, when, description=f"A simulated upload named {upload.name}", version=version)
+def is_slow(client: PlannedClient) -> bool:
+    """Whether nothing can be said of how soon it has what was sent to it."""
+    return client.reading is not None or (client.network is not None and worst_delay_s(client.network) >= SOON_S)
 
 
-async def _tables(control: Control) -> dict[str, int] | None:
+async def _statistics(control: Control) -> dict[str, Any] | None:
     """None where the server does not answer: that it is gone is noticed elsewhere."""
     try:
-        statistics = await control.statistics()
+        return await control.statistics()
     except VuemanticsError:
         return None
-    return {name: size for name, size in statistics.get("tables", {}).items() if isinstance(size, int)}
 
 
-def _patience_s(plan: Plan) -> float:
-    """How long the file's expectations may take after the last thing that happens."""
-    terminals = [expectation.terminal for expectation in plan.scenario.expect if expectation.terminal is not None]
-    return max((terminal.within or 0.0 for terminal in terminals), default=0.0)
+def _numbers(statistics: dict[str, Any], name: str) -> dict[str, int]:
+    """The tables or the counters. What is counted by kind gets names such as ``events.accepted``."""
+    found: dict[str, int] = {}
+    for key, value in statistics.get(name, {}).items():
+        if isinstance(value, int):
+            found[key] = value
+        elif isinstance(value, dict):
+            found.update({f"{key}.{kind}": count for kind, count in value.items() if isinstance(count, int)})
+    return found

@@ -1,0 +1,174 @@
+"""Where a plan is played: a node of the run's own, or a server that runs already."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+
+from vuemantics_ws.ambient import Clock, new_secret
+from vuemantics_ws.client.control import Control
+from vuemantics_ws.client.locations import CONTROL_URL, check_url, is_local
+from vuemantics_ws.errors import BadSetting
+from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.limits import Limits
+from vuemantics_ws.simulation.plan import Plan, PlannedClient
+from vuemantics_ws.simulation.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
+
+ASK_TIMEOUT_S = 5.0
+
+GRACE_S = 15.0
+"""How long a node of ours keeps the follows of those who are gone, where the file does not say: long enough to come back after
+some failed tries, and short enough to be waited for, since the last law is judged when it is over.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server that runs already. Where it is in development mode, it makes the tokens itself, and no ``secret`` is needed."""
+
+    url: str
+    control: str
+    secret: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def at(cls, url: str, control: str | None = None, secret: str | None = None) -> "Target":
+        """Raises:
+        BadSetting: an address is none, or nothing says where the control port of a server elsewhere is.
+        """
+        parts = check_url(url, setting="url", schemes=("ws", "wss"))
+        if control is None:
+            if not is_local(parts):
+                raise BadSetting(
+                    "control: expected the control port's URL beside that of a server on another machine",
+                    setting="control",
+                    hint="events are published there, and its tables are read: open a tunnel to it, and give --control",
+                )
+            control = CONTROL_URL
+        check_url(control, setting="control", schemes=("http", "https"))
+        return cls(url, control, secret)
+
+
+class Rules(NamedTuple):
+    """What a judge must know of a server's settings."""
+
+    access: str
+    grace_s: float
+    uploads_per_user_max: int
+    waiting_bytes_max: int
+
+    @classmethod
+    def of(cls, limits: Limits, access: str) -> "Rules":
+        waiting = limits.reply_bytes_max + limits.direct_bytes_max
+        return cls(access, limits.grace_s, limits.uploads_per_user_max, waiting)
+
+
+def target_of(plan: Plan, secret: str | None = None) -> Target | None:
+    """The running server that a file names, if it does.
+
+    Raises:
+        BadSetting: its address cannot be.
+    """
+    server = plan.scenario.server
+    return None if server.url is None else Target.at(server.url, server.control, secret)
+
+
+def settings_of(plan: Plan) -> Settings:
+    """How a node of ours is set up: with a secret of its own, on ports of its own, and with the file's settings."""
+    outages = [client.network.outage.for_s.high for client in plan.clients if client.network and client.network.outage]
+    config = {
+        "access": "owner",
+        "log_level": "warning",
+        "grace": f"{GRACE_S + 2 * max(outages, default=0.0):.3f}s",
+        "secret": new_secret(),
+        **plan.scenario.server.config,
+        "port": 0,
+        "control_port": 0,
+    }
+    return Settings.from_mapping(config)
+
+
+def signature_of(settings: Settings) -> Signature:
+    """How a node with these settings wants its tokens."""
+    assert settings.secret is not None
+    return Signature(settings.secret, settings.jwt_algorithm, settings.jwt_audience, settings.jwt_issuer)
+
+
+Show = Callable[[], str | None]
+"""What a client shows, each time anew."""
+
+
+class Tokens:
+    """Hands each client its tokens."""
+
+    def __init__(self, mint: Mint, ready: Mapping[str, str] | None = None) -> None:
+        self._mint = mint
+        self._ready = ready
+        """By user, where somebody else makes the good ones."""
+
+    def of(self, client: PlannedClient) -> Show:
+        if self._ready is not None and client.token.kind == "valid":
+            token = self._ready[client.user]
+            return lambda: token
+        return lambda: self._mint.make(client.token, client.user)
+
+
+async def tokens_at(target: Target, control: Control, plan: Plan, clock: Clock) -> Tokens:
+    """Tokens for a server that runs already: of our making where we have its secret, else of its own.
+
+    Raises:
+        BadSetting: a client shows what only the secret makes.
+        Refused: the server makes no tokens for us.
+    """
+    if target.secret is not None:
+        config = plan.scenario.server.config
+        algorithm = str(config.get("jwt_algorithm", "HS256"))
+        signature = Signature(target.secret, algorithm, config.get("jwt_audience"), config.get("jwt_issuer"))
+        return Tokens(Mint(signature, clock))
+    for client in plan.clients:
+        if client.token.kind in NEEDS_THE_SECRET or client.token.ttl is not None:
+            kind = "that ends" if client.token.ttl is not None else f"of the kind {client.token.kind}"
+            raise BadSetting(
+                f"secret: expected it, since {client.name} shows a token {kind}, and only the secret makes such a token",
+                setting="secret",
+                hint="start the server with a secret, and give the same one here",
+            )
+    users = dict.fromkeys(client.user for client in plan.clients if client.token.kind == "valid")
+    made = {user: (await control.token(user, ttl_s=LASTS_S)).token for user in users}
+    return Tokens(Mint(Signature(new_secret()), clock), made)
+
+
+async def rules_at(target: Target, plan: Plan) -> Rules:
+    """What a running server says of its settings. Where it does not say it, the file's word counts, then the defaults.
+
+    The access rule that nobody names is taken to be ``open`` where the server makes tokens for everybody, else ``owner``.
+    """
+    said = await _glance(target)
+    node, limits = said.get("node"), said.get("limits")
+    access = node.get("access") if isinstance(node, dict) else None
+    if access not in ("open", "owner"):
+        access = plan.scenario.server.config.get("access", "open" if target.secret is None else "owner")
+    numbers = limits if isinstance(limits, dict) else {}
+    known: dict[str, Any] = {
+        name: value
+        for name in ("grace_s", "uploads_per_user_max", "reply_bytes_max", "direct_bytes_max")
+        if isinstance(value := numbers.get(name), int | float)
+    }
+    return Rules.of(Limits(**known), str(access))
+
+
+async def _glance(target: Target) -> dict[str, Any]:
+    """What the control port tells of its node; nothing where it is of a version that tells nothing."""
+    local = is_local(check_url(target.control, setting="control", schemes=("http", "https")))
+    try:
+        async with (
+            httpx.AsyncClient(timeout=ASK_TIMEOUT_S, trust_env=not local) as http,
+            http.stream("GET", target.control.rstrip("/") + "/watch", params={"view": "uploads", "limit": 1}) as response,
+        ):
+            if response.status_code == 200:
+                async for line in response.aiter_lines():
+                    return msgspec.json.decode(line, type=dict[str, Any])
+    except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    return {}
