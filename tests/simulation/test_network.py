@@ -57,17 +57,20 @@ def test_jitter_never_lets_a_packet_overtake() -> None:
 
 
 def test_a_lost_packet_costs_time_each_time_it_is_lost() -> None:
-    lane = Lane(profile(loss="10%"), 0.0, Dice(0.5, 0.05, 0.05, 0.5, 0.5))
+    lost_thrice = (0.5, 0.05, 0.05, 0.05, 0.5, 0.5)
+    near = Lane(profile(loss="10%"), 0.01, Dice(*lost_thrice))
+    far = Lane(profile(loss="10%"), 1.0, Dice(*lost_thrice))
 
-    assert lane.arrival(0.0, 1) == 0.0
-    assert lane.arrival(0.0, 1) == pytest.approx(3 * RETRANSMISSION_S)
-    assert lane.arrival(10.0, 1) == 10.0
+    assert [near.arrival(0.0, 1), far.arrival(0.0, 1)] == [0.01, 1.0]
+    assert near.arrival(0.0, 1) == pytest.approx(0.01 + 0.04 + 3 * RETRANSMISSION_S)
+    assert far.arrival(0.0, 1) == pytest.approx(1.0 + 4 * RETRANSMISSION_S)
+    assert [near.arrival(10.0, 1), far.arrival(10.0, 1)] == [10.01, 11.0]
 
 
 def test_a_packet_that_is_always_lost_arrives_some_day() -> None:
-    lane = Lane(profile(loss="100%"), 0.0, random.Random(1))
+    lane = Lane(profile(loss="100%"), 0.05, random.Random(1))
 
-    assert lane.arrival(0.0, 1) == pytest.approx((2**TRIES_MAX - 1) * RETRANSMISSION_S)
+    assert lane.arrival(0.0, 1) == pytest.approx(0.05 + 0.2 + (2 ** (TRIES_MAX - 1) - 1) * RETRANSMISSION_S)
 
 
 @given(
@@ -154,7 +157,8 @@ def test_how_late_what_is_sent_arrives_at_worst() -> None:
     assert worst_delay_s(profile()) == 0.0
     assert worst_delay_s(profile(latency="10ms..30ms", jitter="20ms")) == pytest.approx(0.05)
     assert worst_delay_s(profile(bandwidth="64KiB/s")) == pytest.approx(1.0)
-    assert worst_delay_s(profile(loss="0.05%")) == pytest.approx(0.2)
+    assert worst_delay_s(profile(latency="10ms", loss="0.05%")) == pytest.approx(0.05)
+    assert worst_delay_s(profile(latency="10ms", loss="0.5%")) == pytest.approx(0.25)
     assert worst_delay_s(profile(outage={"every": "1h", "for": "1s"})) == math.inf
     assert {name: worst_delay_s(said) < 1.0 for name, said in BUILT_IN_NETWORKS.items()} == {
         "lan": True,

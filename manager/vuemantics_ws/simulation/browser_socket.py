@@ -3,7 +3,7 @@
 import asyncio
 import select
 import socket
-from typing import Protocol
+from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -151,10 +151,9 @@ class BrowserSocket(asyncio.Protocol):
     # What the loop tells it.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         if self._is_over:
-            transport.abort()
+            self.abort()
             return
         self._protocol.send_request(self._protocol.connect())
         self._flush()

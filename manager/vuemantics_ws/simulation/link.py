@@ -9,7 +9,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from vuemantics_ws.simulation.dialing import Dial
 from vuemantics_ws.simulation.network import PACKET_BYTES, Lane, Network
@@ -67,8 +67,7 @@ class Link(asyncio.Transport, asyncio.Protocol):
     # What the real transport tells it.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._real = transport
+        self._real = cast(asyncio.Transport, transport)
         self._look_at_the_network()
         self._inner.connection_made(self)
 

@@ -15,7 +15,10 @@ from vuemantics_ws.simulation.scenario import Outage as OutageProfile
 
 PACKET_BYTES = 1400
 RETRANSMISSION_S = 0.2
-"""How long a sender waits before it sends a packet again; twice as long for each further time (RFC 6298)."""
+"""How long a kernel waits at least before it gives up waiting for an answer, and twice as long each further time (RFC 6298).
+
+Before that it probes once, two round trips after it sent a packet (RFC 8985), so that what is lost once is sent again soon.
+"""
 
 TRIES_MAX = 8
 """How often a packet is lost at most: even where all of them are, a stream arrives some day."""
@@ -39,6 +42,7 @@ class Lane:
         self._latency_s = latency_s
         self._jitter_s = profile.jitter
         self._loss = profile.loss
+        self._probe_s = probe_s(profile, latency_s)
         self._bytes_per_s = profile.bandwidth or math.inf
         self._dice = dice
         self._is_free_at = opens_at
@@ -57,12 +61,12 @@ class Lane:
 
     def _again_s(self) -> float:
         """What sending it again costs, as often as that takes."""
-        delay_s, pause_s = 0.0, RETRANSMISSION_S
+        delay_s, pause_s, timeout_s = 0.0, self._probe_s, RETRANSMISSION_S
         for _ in range(TRIES_MAX):
             if self._dice.random() >= self._loss:
                 break
             delay_s += pause_s
-            pause_s *= 2
+            pause_s, timeout_s = timeout_s, 2 * timeout_s
         return delay_s
 
 
@@ -77,21 +81,30 @@ def worst_delay_s(profile: NetworkProfile) -> float:
     delay_s = profile.latency.high + profile.jitter
     if profile.bandwidth is not None:
         delay_s += window_bytes(profile, profile.latency.high) / profile.bandwidth
-    share, pause_s = profile.loss, RETRANSMISSION_S
+    share, pause_s, timeout_s = profile.loss, probe_s(profile, profile.latency.high), RETRANSMISSION_S
     for _ in range(TRIES_MAX):
         if share < RARE:
             break
         delay_s += pause_s
-        pause_s *= 2
+        pause_s, timeout_s = timeout_s, 2 * timeout_s
         share *= profile.loss
     return delay_s
+
+
+def probe_s(profile: NetworkProfile, latency_s: float) -> float:
+    """When a packet is sent again for the first time."""
+    return min(RETRANSMISSION_S, 2 * round_trip_s(profile, latency_s))
+
+
+def round_trip_s(profile: NetworkProfile, latency_s: float) -> float:
+    return 2 * latency_s + profile.jitter
 
 
 def window_bytes(profile: NetworkProfile, latency_s: float) -> int:
     """How much may be on its way to the client: what fits into a round trip, as a kernel finds out (RFC 7323)."""
     if profile.bandwidth is None:
         return WINDOW_BYTES_MAX
-    product = profile.bandwidth * (2 * latency_s + profile.jitter)
+    product = profile.bandwidth * round_trip_s(profile, latency_s)
     return int(min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, product)))
 
 
