@@ -24,13 +24,14 @@ def convergence(history: History) -> Finding:
         "the last state shown is the newest",
         history,
         _convergence(history),
-        applies=_follows_anything(history),
+        applies=_follows_anything(history, promptly=True),
     )
 
 
 def the_end_arrives(history: History) -> Finding:
     """The terminal message of the newest attempt is delivered exactly once; an earlier one's is never repeated."""
-    applies = any(upload.ends and _is_followed(history, upload_id) for upload_id, upload in history.began.uploads.items())
+    ends = [upload_id for upload_id, upload in history.began.uploads.items() if upload.ends]
+    applies = any(_is_followed(history, upload_id, promptly=True) for upload_id in ends)
     return judge("the end arrives", "exactly once on each connection", history, _the_end_arrives(history), applies=applies)
 
 
@@ -58,7 +59,7 @@ def independence(history: History) -> Finding:
         "nobody waits for somebody slow, and what waits is bounded",
         history,
         _independence(history),
-        applies=_follows_anything(history),
+        applies=_follows_anything(history, promptly=True),
     )
 
 
@@ -69,6 +70,22 @@ def no_residue(history: History) -> Finding:
     rest is.
     """
     return judge("no residue", "every table is empty when all have left", history, _no_residue(history))
+
+
+def documented(history: History) -> Finding:
+    """Only documented messages and close codes, and nothing after an upload was given up. Always on, as the laws are."""
+    return judge("documented", "only messages and close codes of the protocol", history, _documented(history))
+
+
+def taken(history: History) -> Finding:
+    """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
+
+    A ``duplicate`` is one whose answer was lost on its way, and that was published again. A messy worker's slip may be
+    accepted or refused, as the judge finds it. Anything else may be refused only where such a slip, accepted, has moved the
+    upload on before it.
+    """
+    applies = any(upload.published for upload in history.began.uploads.values())
+    return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
 
 
 LAWS: tuple[Callable[[History], Finding], ...] = (
@@ -205,11 +222,10 @@ def _independence(history: History) -> Iterator[Seen]:
     sizes = [published.size_bytes for published in history.published]
     bound = history.began.waiting_bytes_max + len(history.began.uploads) * (max(sizes, default=0) + 128)
     for record in history.records:
-        if isinstance(record, Measured):
-            waiting = record.tables.get("outbox_bytes_max")
-            wrong = "the server does not say how much waits for one connection" if waiting is None else None
-            if waiting is not None and waiting > bound:
-                wrong = f"{waiting} bytes wait for one connection, and {bound} may"
+        if isinstance(record, Measured) and not history.began.shared:
+            waiting = record.tables.get("outbox_bytes", 0)
+            bound = most * max(1, record.tables.get("connections", 0))
+            wrong = f"{waiting} bytes wait in outboxes, and {bound} may" if waiting > bound else None
             yield Seen(wrong, record)
     for window in history.owed():
         if history.is_slow(window):
@@ -237,6 +253,48 @@ def _no_residue(history: History) -> Iterator[Seen]:
             yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
 
 
+_KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
+
+
+def _documented(history: History) -> Iterator[Seen]:
+    silenced: set[tuple[int, str]] = set()
+    for record in history.records:
+        match record:
+            case Undocumented():
+                client = history.connections[record.connection].client
+                yield Seen(f"{client} got a message that the browser refuses: {record.reason}", record, record.connection)
+            case Closed():
+                wrong = None if record.code in _KNOWN_CODES else f"a connection ended with {record.code}, which no document has"
+                yield Seen(wrong, record, record.connection)
+            case Received(upload_id=str() as upload_id, connection=number):
+                wrong = None
+                if record.action == "unsubscribed":
+                    silenced.add((number, upload_id))
+                elif record.action == "subscribed":
+                    silenced.discard((number, upload_id))
+                elif record.is_state and (number, upload_id) in silenced:
+                    wrong = f"{history.connections[number].client} got a state of what it had given up"
+                yield Seen(wrong, record, number, upload_id)
+            case Received():
+                yield Seen(None, record, record.connection)
+            case NodeExited(code=code, asked=asked) if code != 0 or not asked:
+                yield Seen(f"a node ended with exit code {code}" + ("" if asked else " without being told to"), record)
+
+
+def _taken(history: History) -> Iterator[Seen]:
+    moved_by_a_slip: dict[str, bool] = {}
+    for published in history.published:
+        wrong = None
+        if published.verdict is None:
+            wrong = f"an event could not be published: {published.error}"
+        elif published.verdict == "accepted":
+            moved_by_a_slip[published.upload_id] = published.messy
+        elif not (published.verdict == "duplicate" or published.messy or moved_by_a_slip.get(published.upload_id)):
+            upload = history.began.uploads[published.upload_id]
+            wrong = f"an event of {upload.name} was dropped as {published.verdict}, though nothing newer had been published"
+        yield Seen(wrong, published, None, published.upload_id)
+
+
 def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
     """Windows that went on for long enough after their upload's last event, with its newest state then."""
     for window in history.owed():
@@ -251,17 +309,16 @@ def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
         yield window, newest
 
 
-def _reads_slowly(history: History, window: Window) -> bool:
-    return history.began.clients[window.connection.client].reads_slowly
-
-
-def _is_followed(history: History, upload_id: str) -> bool:
-    clients = history.began.clients.values()
+def _is_followed(history: History, upload_id: str, *, promptly: bool = False) -> bool:
+    """Whether anybody who may will follow the upload; ``promptly``: and will be told in time what this run publishes of it."""
+    if promptly and not history.began.uploads[upload_id].published:
+        return False
+    clients = [client for client in history.began.clients.values() if not (promptly and client.reads_slowly)]
     return any(upload_id in client.subscribes and history.gives(client.user, upload_id) for client in clients)
 
 
-def _follows_anything(history: History) -> bool:
-    return any(_is_followed(history, upload_id) for upload_id in history.began.uploads)
+def _follows_anything(history: History, *, promptly: bool = False) -> bool:
+    return any(_is_followed(history, upload_id, promptly=promptly) for upload_id in history.began.uploads)
 
 
 def _answer(window: Window) -> Received | None:

@@ -27,6 +27,8 @@ class UploadFacts(Struct, frozen=True):
     name: str
     owner: str
     ends: bool
+    published: bool = True
+    """Whether this run publishes anything of it. Others may."""
 
 
 class ClientFacts(Struct, frozen=True):
@@ -47,7 +49,9 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
     grace_s: float
     uploads_per_user_max: int
     waiting_bytes_max: int
-    """What may wait for one connection beside states: replies, direct messages, and what its transport was handed."""
+    """What may wait for one connection beside states: replies and direct messages."""
+    shared: bool = False
+    """The server ran before, and its tables may be about others, too."""
     uploads: dict[str, UploadFacts]
     clients: dict[str, ClientFacts]
 

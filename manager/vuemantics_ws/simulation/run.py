@@ -20,7 +20,7 @@ async def run_real(
     target: Target | None = None,
     live: LiveHistory | None = None,
     stop: asyncio.Event | None = None,
-    whole_duration: bool = False,
+    others_publish: bool = False,
 ) -> Report:
     """Play a plan on real sockets, into ``log``, and judge it.
 
@@ -30,7 +30,7 @@ async def run_real(
         target: a server that runs already; it goes before the one that the file names. With neither, a node is started.
         live: the history of ``log``, where somebody else looks at it, too.
         stop: set it to let the run end before its time, in order, and be judged.
-        whole_duration: play all of the duration, whatever is left to happen.
+        others_publish: of the plan's uploads others publish. All of its duration is played, since what they do is in no plan.
 
     Raises:
         EnvironmentUnfit: the node does not start, or nobody answers at the target.
@@ -46,7 +46,7 @@ async def run_real(
         holds=lambda: all_have_come(plan, live.history),
         target=target or target_of(plan),
         stop=stop,
-        whole_duration=whole_duration,
+        others_publish=others_publish,
     )
     await world.play()
     return judge_run(plan, log)

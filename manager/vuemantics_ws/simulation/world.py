@@ -60,7 +60,7 @@ class World:
             world waits for as long as the file's expectations allow.
         target: a server that runs already. None starts a node for the run.
         stop: set it to let the run end before its time, in order.
-        whole_duration: play all of it, since what others publish is in no plan.
+        others_publish: of the plan's uploads others publish. All of its duration is played, since what they do is in no plan.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class World:
         holds: Callable[[], bool],
         target: Target | None = None,
         stop: asyncio.Event | None = None,
-        whole_duration: bool = False,
+        others_publish: bool = False,
     ) -> None:
         self._plan = plan
         self._program = program
@@ -83,7 +83,7 @@ class World:
         self._holds = holds
         self._target = target
         self._stop = stop or asyncio.Event()
-        self._whole_duration = whole_duration
+        self._others_publish = others_publish
         self._upload_ids = {upload.name: upload.upload_id for upload in plan.uploads}
         self._browsers: dict[str, Browser] = {}
         self._wanted: dict[str, list[str]] = {client.name: [] for client in plan.clients}
@@ -180,7 +180,7 @@ class World:
     async def _until_nothing_is_left(self, publishing: "list[asyncio.Task[None]]") -> bool:
         """Whether the scenario's duration came first."""
         duration_s = self._plan.scenario.duration
-        await self._until(duration_s if self._whole_duration else last_action_s(self._plan))
+        await self._until(duration_s if self._others_publish else last_action_s(self._plan))
         late = set[asyncio.Task[None]]()
         if publishing:
             _, late = await asyncio.wait(publishing, timeout=max(0.0, duration_s - self.now()))
@@ -299,7 +299,8 @@ class World:
             tables = _numbers(statistics, "tables")
             others = False
             if self._baseline is not None:
-                tables = {name: max(0, size - self._baseline.tables.get(name, 0)) for name, size in tables.items()}
+                before = self._baseline.tables
+                tables = {name: max(0, size - before.get(name, 0)) for name, size in tables.items() if name != "heads"}
                 connects = _numbers(statistics, "counters").get("connects", 0) - self._baseline.counters.get("connects", 0)
                 others = connects > self._live.history.joined
                 if not forgets:
@@ -318,12 +319,14 @@ class World:
         return Began(
             scenario=plan.scenario.name,
             seed=plan.seed,
-            access="open" if rules.access == "open" else "owner",
+            access="open" if rules.access == "open" or self._others_publish else "owner",
             grace_s=rules.grace_s,
             uploads_per_user_max=rules.uploads_per_user_max,
             waiting_bytes_max=rules.waiting_bytes_max,
+            shared=self._target is not None,
             uploads={
-                upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload)) for upload in plan.uploads
+                upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload), bool(upload.events))
+                for upload in plan.uploads
             },
             clients={
                 client.name: ClientFacts(
