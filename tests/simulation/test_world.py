@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.simulation.playing import of, plan, played
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.settings import Settings
@@ -25,33 +24,10 @@ from vuemantics_ws.simulation.log import (
     Settled,
 )
 from vuemantics_ws.simulation.node import Node
-from vuemantics_ws.simulation.plan import Plan, make_plan
-from vuemantics_ws.simulation.reader import parse_scenario
-from vuemantics_ws.simulation.report import Report
 from vuemantics_ws.simulation.run import run_real
 from vuemantics_ws.simulation.site import settings_of
 
 pytestmark = pytest.mark.slow
-
-
-def plan(body: str, *, duration: str = "5s") -> Plan:
-    text = f"version: 1\nname: w\ndescription: A small world.\nduration: {duration}\n" + textwrap.dedent(body)
-    return make_plan(parse_scenario(text, file="w.yaml", environment={}), 1)
-
-
-def played(plan: Plan, *, meanwhile: Callable[[Record], None] | None = None) -> tuple[Report, Log]:
-    log = Log()
-    if meanwhile is not None:
-        log.listen(meanwhile)
-
-    async def main() -> Report:
-        return await asyncio.wait_for(run_real(plan, log, clock=SystemClock()), 20)
-
-    return asyncio.run(main()), log
-
-
-def of(log: Log, kind: type[Record]) -> list[Record]:
-    return [record for record in log if isinstance(record, kind)]
 
 
 SMALL = """\
