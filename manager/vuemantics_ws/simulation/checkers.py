@@ -209,6 +209,8 @@ def _privacy(history: History) -> Iterator[Seen]:
             continue
         upload = history.upload(upload_id)
         wrong = None
+        if upload is None and history.began.shared:
+            continue  # what the user follows from before
         if upload is None:
             wrong = f"{connection.client} got {record.action} of an upload that does not exist"
         elif not history.gives(user, upload_id) and (record.is_state or record.known or record.code == "forbidden"):

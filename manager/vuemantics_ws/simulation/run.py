@@ -8,7 +8,7 @@ from vuemantics_ws.simulation.history import LiveHistory
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.plan import Plan
 from vuemantics_ws.simulation.report import Report, judge_run
-from vuemantics_ws.simulation.site import Target, target_of
+from vuemantics_ws.simulation.site import Target, target_of, with_fresh_ids
 from vuemantics_ws.simulation.world import World
 
 
@@ -38,13 +38,16 @@ async def run_real(
         Refused: the target makes no tokens for us.
     """
     live = live or LiveHistory(log)
+    target = target or target_of(plan)
+    if target is not None:
+        plan = with_fresh_ids(plan, clock)
     world = World(
         plan,
         log,
         live,
         clock=clock,
         holds=lambda: all_have_come(plan, live.history),
-        target=target or target_of(plan),
+        target=target,
         stop=stop,
         others_publish=others_publish,
     )

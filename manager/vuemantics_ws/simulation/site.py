@@ -13,7 +13,9 @@ from vuemantics_ws.client.locations import CONTROL_URL, check_url, is_local
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.limits import Limits
+from vuemantics_ws.simulation.dice import upload_id_of
 from vuemantics_ws.simulation.plan import Plan, PlannedClient
+from vuemantics_ws.simulation.scenario import Step
 from vuemantics_ws.simulation.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
 
 ASK_TIMEOUT_S = 5.0
@@ -93,6 +95,29 @@ def signature_of(settings: Settings) -> Signature:
     """How a node with these settings wants its tokens."""
     assert settings.secret is not None
     return Signature(settings.secret, settings.jwt_algorithm, settings.jwt_audience, settings.jwt_issuer)
+
+
+def with_fresh_ids(plan: Plan, clock: Clock) -> Plan:
+    """The plan with upload ids that nobody has used, since a server that ran before may know those of an earlier run."""
+    run = round(clock.wall() * 1000)
+    fresh = {
+        upload.upload_id: upload_id_of(plan.seed, f"{upload.name}/{run}") if upload.events else upload.upload_id
+        for upload in plan.uploads
+    }
+    return plan._replace(
+        uploads=tuple(upload._replace(upload_id=fresh[upload.upload_id]) for upload in plan.uploads),
+        clients=tuple(
+            client._replace(script=tuple(_renamed(step, fresh) for step in client.script)) if client.script else client
+            for client in plan.clients
+        ),
+    )
+
+
+def _renamed(step: Step, fresh: Mapping[str, str]) -> Step:
+    named = (step.send or {}).get("upload_id")
+    if step.send is None or not isinstance(named, str):
+        return step
+    return Step(send={**step.send, "upload_id": fresh.get(named, named)})
 
 
 Show = Callable[[], str | None]
