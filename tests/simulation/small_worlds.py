@@ -9,10 +9,11 @@ import msgspec
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.simulation.dialing import tcp
 from vuemantics_ws.simulation.log import Began, Log
-from vuemantics_ws.simulation.node import GATEWAY, Node
+from vuemantics_ws.simulation.node import GATEWAY
 from vuemantics_ws.simulation.plan import make_plan
 from vuemantics_ws.simulation.reader import parse_scenario
 from vuemantics_ws.simulation.report import Report, judge_run
+from vuemantics_ws.simulation.site import Rules, Tokens
 from vuemantics_ws.simulation.world import World
 
 BROKEN_NODE = ("-m", "tests.simulation.broken_node")
@@ -72,7 +73,7 @@ SLOW_READER = SmallWorld(
       - {id: slow, user: alice, subscribe: [film]}
       - {id: fast, user: alice, subscribe: [film]}
     """,
-    (Act(0.35, "slow", "stops reading"), Act(2.3, "slow", "reads on")),
+    (Act(0.35, "slow", "stops reading"), Act(2.0, "slow", "reads on")),
 )
 """A tab that takes nothing for two seconds, while a sibling reads."""
 
@@ -96,8 +97,8 @@ class _Acting(World):
 
     acts: tuple[Act, ...] = ()
 
-    def _schedule(self, node: Node, tokens: dict[str, str]) -> None:
-        super()._schedule(node, tokens)
+    def _schedule(self, url: str, tokens: Tokens) -> None:
+        super()._schedule(url, tokens)
         for act in self.acts:
             browser = self._browsers[act.client]
             if act.does == "stops reading":
@@ -108,8 +109,11 @@ class _Acting(World):
             else:
                 self._at(act.at_s, browser.unsubscribe, self._upload_ids[act.does.removeprefix("gives up ")])
 
-    def _facts(self) -> Began:
-        facts = super()._facts()
-        slow = {act.client for act in self.acts if act.does == "stops reading"}
-        clients = {name: msgspec.structs.replace(client, reads_slowly=name in slow) for name, client in facts.clients.items()}
+    def _facts(self, rules: Rules) -> Began:
+        facts = super()._facts(rules)
+        again = {act.client: act.at_s for act in self.acts if act.does == "reads on"}
+        clients = {
+            name: msgspec.structs.replace(client, reads_slowly=name in again, reads_again_at=again.get(name))
+            for name, client in facts.clients.items()
+        }
         return msgspec.structs.replace(facts, clients=clients)

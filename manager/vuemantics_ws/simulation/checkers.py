@@ -72,22 +72,6 @@ def no_residue(history: History) -> Finding:
     return judge("no residue", "every table is empty when all have left", history, _no_residue(history))
 
 
-def documented(history: History) -> Finding:
-    """Only documented messages and close codes, and nothing after an upload was given up. Always on, as the laws are."""
-    return judge("documented", "only messages and close codes of the protocol", history, _documented(history))
-
-
-def taken(history: History) -> Finding:
-    """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
-
-    A ``duplicate`` is one whose answer was lost on its way, and that was published again. A messy worker's slip may be
-    accepted or refused, as the judge finds it. Anything else may be refused only where such a slip, accepted, has moved the
-    upload on before it.
-    """
-    applies = any(upload.published for upload in history.began.uploads.values())
-    return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
-
-
 LAWS: tuple[Callable[[History], Finding], ...] = (
     order,
     convergence,
@@ -163,7 +147,7 @@ def _no_seam(history: History) -> Iterator[Seen]:
             continue
         before = history.newest(window.upload_id, by=window.asked_at)
         joined = history.newest(window.upload_id, by=window.start)
-        lasted = history.end_of(window) - window.start >= history.soon_s
+        lasted = history.end_of(window) - max(window.start, history.reads_since(window)) >= history.soon_s
         first = window.states[0] if window.states else None
         wrong = None
         record: Record | None = first
@@ -172,8 +156,8 @@ def _no_seam(history: History) -> Iterator[Seen]:
             wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {show(before.published)}"
             record = _answer(window) or before.published
         elif before is not None and first is not None and first.version is not None and first.version < before.version:
-            wrong = f"{_who(window)} began with {_show(first)} of {what}, which was at {_show(before.published)}"
-        elif first is None and (before is not None or window.known) and _should_have_come(history, window):
+            wrong = f"{_who(window)} began with {show(first)} of {what}, which was at {show(before.published)}"
+        elif first is None and (joined is not None or window.known) and lasted:
             wrong = f"{_who(window)} joined and never got the state of {what}"
             record = _answer(window) or (joined.published if joined else history.records[-1])
         elif joined is not None and lasted and not _reached(history, window, joined):
@@ -183,8 +167,10 @@ def _no_seam(history: History) -> Iterator[Seen]:
             yield _seen(window, record, wrong)
 
 
-def _should_have_come(history: History, window: Window) -> bool:
-    return history.end_of(window) - window.start >= history.soon_s and not history.is_slow(window)
+def _reached(history: History, window: Window, owed: Accepted) -> bool:
+    """Whether the connection got this state or a newer one, and soon, unless it reads slowly."""
+    until = history.end_of(window) if history.is_slow(window) else window.start + history.soon_s
+    return any(state.version is not None and state.version >= owed.version and state.at <= until for state in window.states)
 
 
 def _twice(history: History, window: Window) -> Iterator[Seen]:
@@ -209,13 +195,13 @@ def _privacy(history: History) -> Iterator[Seen]:
             continue
         upload = history.upload(upload_id)
         wrong = None
-        if upload is None and history.began.shared:
-            continue  # what the user follows from before
         if upload is None:
+            if history.began.shared:
+                continue  # what the user follows from before
             wrong = f"{connection.client} got {record.action} of an upload that does not exist"
         elif not history.gives(user, upload_id) and (record.is_state or record.known or record.code == "forbidden"):
             wrong = f"{connection.client} got {record.action} of {upload.name}, which is {upload.owner}'s"
-        elif (user, upload_id) not in asked:
+        elif (user, upload_id) not in asked and not history.began.shared:
             wrong = f"{connection.client} got {record.action} of {upload.name}, which {user} never asked for"
         yield Seen(wrong, record, number, upload_id)
 
@@ -225,12 +211,27 @@ def _independence(history: History) -> Iterator[Seen]:
     bound = history.began.waiting_bytes_max + len(history.began.uploads) * (max(sizes, default=0) + 128)
     for record in history.records:
         if isinstance(record, Measured) and not history.began.shared:
-            waiting = record.tables.get("outbox_bytes", 0)
-            bound = most * max(1, record.tables.get("connections", 0))
-            wrong = f"{waiting} bytes wait in outboxes, and {bound} may" if waiting > bound else None
+            waiting = record.tables.get("outbox_bytes_max")
+            wrong = "the server does not say how much waits for one connection" if waiting is None else None
+            if waiting is not None and waiting > bound:
+                wrong = f"{waiting} bytes wait for one connection, and {bound} may"
             yield Seen(wrong, record)
     for window in history.owed():
-        if history.is_slow(window):
+        if not history.is_slow(window):
+            yield from _lateness(history, window)
+
+
+def _lateness(history: History, window: Window) -> Iterator[Seen]:
+    """How old the oldest event was of those that each state was the first to show, itself or one that it took the place of."""
+    events = iter(history.accepted(window.upload_id))
+    event = next(events, None)
+    for state in window.states:
+        oldest = None
+        while event is not None and state.version is not None and event.version <= state.version:
+            if oldest is None and event.published.verdict == "accepted":
+                oldest = event.published
+            event = next(events, None)
+        if oldest is None:
             continue
         late_s = state.at - max(oldest.sent_at, window.start)
         wrong = None
@@ -255,48 +256,6 @@ def _no_residue(history: History) -> Iterator[Seen]:
             yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
 
 
-_KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
-
-
-def _documented(history: History) -> Iterator[Seen]:
-    silenced: set[tuple[int, str]] = set()
-    for record in history.records:
-        match record:
-            case Undocumented():
-                client = history.connections[record.connection].client
-                yield Seen(f"{client} got a message that the browser refuses: {record.reason}", record, record.connection)
-            case Closed():
-                wrong = None if record.code in _KNOWN_CODES else f"a connection ended with {record.code}, which no document has"
-                yield Seen(wrong, record, record.connection)
-            case Received(upload_id=str() as upload_id, connection=number):
-                wrong = None
-                if record.action == "unsubscribed":
-                    silenced.add((number, upload_id))
-                elif record.action == "subscribed":
-                    silenced.discard((number, upload_id))
-                elif record.is_state and (number, upload_id) in silenced:
-                    wrong = f"{history.connections[number].client} got a state of what it had given up"
-                yield Seen(wrong, record, number, upload_id)
-            case Received():
-                yield Seen(None, record, record.connection)
-            case NodeExited(code=code, asked=asked) if code != 0 or not asked:
-                yield Seen(f"a node ended with exit code {code}" + ("" if asked else " without being told to"), record)
-
-
-def _taken(history: History) -> Iterator[Seen]:
-    moved_by_a_slip: dict[str, bool] = {}
-    for published in history.published:
-        wrong = None
-        if published.verdict is None:
-            wrong = f"an event could not be published: {published.error}"
-        elif published.verdict == "accepted":
-            moved_by_a_slip[published.upload_id] = published.messy
-        elif not (published.verdict == "duplicate" or published.messy or moved_by_a_slip.get(published.upload_id)):
-            upload = history.began.uploads[published.upload_id]
-            wrong = f"an event of {upload.name} was dropped as {published.verdict}, though nothing newer had been published"
-        yield Seen(wrong, published, None, published.upload_id)
-
-
 def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
     """Windows that went on for long enough after their upload's last event, with its newest state then."""
     for window in history.owed():
@@ -306,7 +265,9 @@ def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
             continue
         if any(end - history.soon_s < accepted.at <= end for accepted in history.accepted(window.upload_id)):
             continue
-        if history.is_slow(window) and all(state.version != newest.version for state in window.states):
+        if end - history.reads_since(window) < history.soon_s and all(
+            state.version != newest.version for state in window.states
+        ):
             continue  # it may still be on its way
         yield window, newest
 

@@ -7,6 +7,7 @@ got is judged, and nothing is owed to it.
 """
 
 import bisect
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -154,6 +155,15 @@ class History:
     def is_slow(self, window: Window) -> bool:
         """Whether nothing can be said of how soon this connection gets what it is owed. All else holds for it, too."""
         return self.began.clients[window.connection.client].reads_slowly
+
+    def reads_since(self, window: Window) -> float:
+        """Since when the connection reads all that comes, so that what it is owed must have come soon after; infinite where
+        nothing can be said.
+        """
+        client = self.began.clients[window.connection.client]
+        if not client.reads_slowly:
+            return 0.0
+        return math.inf if client.reads_again_at is None else client.reads_again_at
 
     def owed(self) -> Iterable[Window]:
         """The windows in which the server owes something: a follow is in place, and the access rule gives the upload."""

@@ -37,6 +37,9 @@ class ClientFacts(Struct, frozen=True):
     user: str
     subscribes: list[str]
     reads_slowly: bool = False
+    """Nothing can be said of how soon it has what was sent to it."""
+    reads_again_at: float | None = None
+    """When one that only pauses goes on to read all that comes."""
 
 
 class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):

@@ -22,9 +22,11 @@ def documented(history: History) -> Finding:
 def taken(history: History) -> Finding:
     """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
 
-    A ``duplicate`` is one whose answer was lost on its way, and that was published again: its version is new to the log.
+    A ``duplicate`` is one whose answer was lost on its way, and that was published again: its version is new to the log. A
+    messy worker's slip may be accepted or refused, as the judge finds it. Anything else may be refused only where such a slip,
+    accepted, has moved the upload on before it.
     """
-    applies = bool(history.began.uploads)
+    applies = any(upload.published for upload in history.began.uploads.values())
     return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
 
 
@@ -99,6 +101,8 @@ def _before_the_answer(history: History) -> Iterator[Seen]:
 
     That is certain where the connection is the only one that its user has had: what it has not asked for nobody follows.
     """
+    if history.began.shared:
+        return  # somebody may have asked before
     only: dict[str, int | None] = {}
     answered: set[tuple[int, str]] = set()
     for record in history.records:
@@ -122,16 +126,23 @@ def _name(history: History, upload_id: str) -> str:
 
 def _taken(history: History) -> Iterator[Seen]:
     newest: dict[str, Version] = {}
+    moved_by_a_slip: dict[str, bool] = {}
     for published in history.published:
         upload_id, version = published.upload_id, published.version
         name = history.began.uploads[upload_id].name
+        is_taken = published.verdict in ("accepted", "duplicate")
+        is_new = version is not None and (upload_id not in newest or version > newest[upload_id])
         wrong = None
         if published.verdict is None:
             wrong = f"an event could not be published: {published.error}"
-        elif published.verdict not in ("accepted", "duplicate"):
+        elif published.messy:
+            pass
+        elif not is_taken and not moved_by_a_slip.get(upload_id):
             wrong = f"an event of {name} was dropped as {published.verdict}, though nothing newer had been published"
-        elif version is not None and upload_id in newest and version <= newest[upload_id]:
+        elif is_taken and version is not None and not is_new:
             wrong = f"an event of {name} was taken as {show(published)}, {published.verdict}, which another had been before it"
-        elif version is not None:
+        if is_taken and is_new and version is not None:
             newest[upload_id] = version
+        if published.verdict == "accepted":
+            moved_by_a_slip[upload_id] = published.messy
         yield Seen(wrong, published, None, upload_id)

@@ -44,9 +44,9 @@ async def run_real(
     world = World(
         plan,
         log,
-        live,
         clock=clock,
         holds=lambda: all_have_come(plan, live.history),
+        live=live,
         target=target,
         stop=stop,
         others_publish=others_publish,

@@ -62,7 +62,8 @@ class Rules(NamedTuple):
 
     @classmethod
     def of(cls, limits: Limits, access: str) -> "Rules":
-        waiting = limits.reply_bytes_max + limits.direct_bytes_max
+        handed_over = limits.write_bytes_max + getattr(limits, "write_buffer_bytes_max", 0)
+        waiting = limits.reply_bytes_max + limits.direct_bytes_max + handed_over
         return cls(access, limits.grace_s, limits.uploads_per_user_max, waiting)
 
 

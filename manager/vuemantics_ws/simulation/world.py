@@ -6,7 +6,7 @@ no folder.
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from websockets.uri import parse_uri
@@ -22,7 +22,7 @@ from vuemantics_ws.simulation.history import SOON_S, LiveHistory
 from vuemantics_ws.simulation.link import through
 from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, NodeExited, Settled, UploadFacts
 from vuemantics_ws.simulation.network import Network, worst_delay_s
-from vuemantics_ws.simulation.node import Node
+from vuemantics_ws.simulation.node import GATEWAY, Node
 from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 from vuemantics_ws.simulation.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.publishing import Publishing
@@ -54,10 +54,11 @@ class World:
 
     Args:
         log: where everything goes. It begins with a :class:`Began`, and ends with the exit of a node of ours.
-        live: the history of that log. It says what may still come.
         clock: for the timestamps of events, and for tokens; all waiting is the loop's.
         holds: asked once nothing is left to happen: whether what the file expects has come already. While it says no, the
             world waits for as long as the file's expectations allow.
+        live: the history of the log, where somebody else needs it, too. It says what may still come.
+        program: what a node of ours runs.
         target: a server that runs already. None starts a node for the run.
         stop: set it to let the run end before its time, in order.
         others_publish: of the plan's uploads others publish. All of its duration is played, since what they do is in no plan.
@@ -67,18 +68,19 @@ class World:
         self,
         plan: Plan,
         log: Log,
-        live: LiveHistory,
         *,
         clock: Clock,
         holds: Callable[[], bool],
+        live: LiveHistory | None = None,
+        program: Sequence[str] = GATEWAY,
         target: Target | None = None,
         stop: asyncio.Event | None = None,
         others_publish: bool = False,
     ) -> None:
         self._plan = plan
-        self._program = program
         self._log = log
-        self._live = live
+        self._live = live or LiveHistory(log)
+        self._program = program
         self._clock = clock
         self._holds = holds
         self._target = target
@@ -119,7 +121,7 @@ class World:
                 await self._play_at(self._target, control, rules, tokens, None)
             return
         settings = settings_of(self._plan)
-        async with Node(settings) as node, Control(node.control) as control:
+        async with Node(settings, program=self._program) as node, Control(node.control) as control:
             tokens = Tokens(Mint(signature_of(settings), self._clock))
             rules = Rules.of(settings, settings.resolved_access)
             dying = asyncio.ensure_future(node.wait())
@@ -330,7 +332,10 @@ class World:
             },
             clients={
                 client.name: ClientFacts(
-                    client.user, [self._upload_ids[subscribe.upload] for subscribe in client.subscribes], is_slow(client)
+                    client.user,
+                    [self._upload_ids[subscribe.upload] for subscribe in client.subscribes],
+                    is_slow(client),
+                    reads_again_at(client),
                 )
                 for client in plan.clients
             },
@@ -339,7 +344,20 @@ class World:
 
 def is_slow(client: PlannedClient) -> bool:
     """Whether nothing can be said of how soon it has what was sent to it."""
-    return client.reading is not None or (client.network is not None and worst_delay_s(client.network) >= SOON_S)
+    return client.reading is not None or is_far(client)
+
+
+def is_far(client: PlannedClient) -> bool:
+    """Whether its network alone makes it late."""
+    return client.network is not None and worst_delay_s(client.network) >= SOON_S
+
+
+def reads_again_at(client: PlannedClient) -> float | None:
+    """When one that only pauses reads again all that comes."""
+    reading = client.reading
+    if reading is None or reading.stop is None or reading.for_s is None or is_far(client):
+        return None
+    return client.join_s + reading.stop + reading.for_s
 
 
 async def _statistics(control: Control) -> dict[str, Any] | None:
