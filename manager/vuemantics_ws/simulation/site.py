@@ -1,24 +1,20 @@
 """Where a plan is played: a node of the run's own, or a server that runs already."""
 
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-import httpx
-import msgspec
 
 from vuemantics_ws.ambient import Clock, new_secret
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.client.locations import CONTROL_URL, check_url, is_local
-from vuemantics_ws.errors import BadSetting
+from vuemantics_ws.errors import BadSetting, VuemanticsError
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.simulation.dice import upload_id_of
 from vuemantics_ws.simulation.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.scenario import Step
 from vuemantics_ws.simulation.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
-
-ASK_TIMEOUT_S = 5.0
 
 GRACE_S = 15.0
 """How long a node of ours keeps the follows of those who are gone, where the file does not say: long enough to come back after
@@ -53,10 +49,10 @@ class Target:
 
 
 class Rules(NamedTuple):
-    """What a judge must know of a server's settings."""
+    """What a judge must know of a server's settings. ``grace_s`` is None where it is not known."""
 
     access: str
-    grace_s: float
+    grace_s: float | None
     uploads_per_user_max: int
     waiting_bytes_max: int
 
@@ -165,36 +161,30 @@ async def tokens_at(target: Target, control: Control, plan: Plan, clock: Clock) 
     return Tokens(Mint(Signature(new_secret()), clock), made)
 
 
-async def rules_at(target: Target, plan: Plan) -> Rules:
+async def rules_at(target: Target, control: Control, plan: Plan) -> Rules:
     """What a running server says of its settings. Where it does not say it, the file's word counts, then the defaults.
 
-    The access rule that nobody names is taken to be ``open`` where the server makes tokens for everybody, else ``owner``.
+    The access rule that nobody names is taken to be ``open`` where the server makes tokens for everybody, else ``owner``. A
+    grace time that the server does not tell is not guessed.
     """
-    said = await _glance(target)
+    said = await _glance(control)
     node, limits = said.get("node"), said.get("limits")
     access = node.get("access") if isinstance(node, dict) else None
     if access not in ("open", "owner"):
         access = plan.scenario.server.config.get("access", "open" if target.secret is None else "owner")
     numbers = limits if isinstance(limits, dict) else {}
-    known: dict[str, Any] = {
-        name: value
-        for name in ("grace_s", "uploads_per_user_max", "reply_bytes_max", "direct_bytes_max")
-        if isinstance(value := numbers.get(name), int | float)
-    }
-    return Rules.of(Limits(**known), str(access))
+    names = ("grace_s", "uploads_per_user_max", "reply_bytes_max", "direct_bytes_max")
+    known: dict[str, Any] = {name: numbers[name] for name in names if isinstance(numbers.get(name), int | float)}
+    rules = Rules.of(Limits(**known), str(access))
+    return rules if "grace_s" in known else rules._replace(grace_s=None)
 
 
-async def _glance(target: Target) -> dict[str, Any]:
+async def _glance(control: Control) -> dict[str, Any]:
     """What the control port tells of its node; nothing where it is of a version that tells nothing."""
-    local = is_local(check_url(target.control, setting="control", schemes=("http", "https")))
     try:
-        async with (
-            httpx.AsyncClient(timeout=ASK_TIMEOUT_S, trust_env=not local) as http,
-            http.stream("GET", target.control.rstrip("/") + "/watch", params={"view": "uploads", "limit": 1}) as response,
-        ):
-            if response.status_code == 200:
-                async for line in response.aiter_lines():
-                    return msgspec.json.decode(line, type=dict[str, Any])
-    except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError):
+        async with aclosing(control.frames(["uploads"], limit=1)) as frames:
+            async for frame in frames:
+                return frame
+    except VuemanticsError:
         pass
     return {}

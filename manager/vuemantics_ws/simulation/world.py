@@ -6,6 +6,7 @@ no folder.
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -115,7 +116,7 @@ class World:
         if self._target is not None:
             async with Control(self._target.control) as control:
                 tokens = await tokens_at(self._target, control, self._plan, self._clock)
-                rules = await rules_at(self._target, self._plan)
+                rules = await rules_at(self._target, control, self._plan)
                 statistics = await control.statistics()
                 self._baseline = Measured(0.0, _numbers(statistics, "tables"), 0.0, _numbers(statistics, "counters"))
                 await self._play_at(self._target, control, rules, tokens, None)
@@ -285,15 +286,16 @@ class World:
                 tables, counters = _numbers(statistics, "tables"), _numbers(statistics, "counters")
                 self._log.append(Measured(self.now(), tables, round(lag_s, 6), counters))
 
-    async def _wait_until_empty(self, control: Control, grace_s: float) -> None:
+    async def _wait_until_empty(self, control: Control, grace_s: float | None) -> None:
         """Look until the tables are empty, or for so long that they should be; what was seen last is what counts.
 
         Of a server that ran before, what counts is what was added to its tables since. Others may have come and gone
         meanwhile: the server's own count of connections tells, and then nothing is held against it. What a long grace time
-        keeps is neither waited for nor counted.
+        keeps, or one that is not known, is neither waited for nor counted.
         """
-        forgets = self._baseline is None or grace_s <= FOREIGN_GRACE_S_MAX
-        until = self.now() + EMPTYING_MARGIN_S + (grace_s if forgets else 0.0)
+        waits_s = FOREIGN_GRACE_S_MAX if self._baseline is not None else math.inf
+        forgets = grace_s is not None and grace_s <= waits_s
+        until = self.now() + EMPTYING_MARGIN_S + (grace_s if grace_s is not None and forgets else 0.0)
         while True:
             statistics = await _statistics(control)
             if statistics is None:
@@ -322,7 +324,7 @@ class World:
             scenario=plan.scenario.name,
             seed=plan.seed,
             access="open" if rules.access == "open" or self._others_publish else "owner",
-            grace_s=rules.grace_s,
+            grace_s=rules.grace_s or 0.0,  # what is not known to last is not owed
             uploads_per_user_max=rules.uploads_per_user_max,
             waiting_bytes_max=rules.waiting_bytes_max,
             shared=self._target is not None,
