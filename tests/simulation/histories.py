@@ -66,10 +66,12 @@ class Story:
         self.now += seconds
         return self.add(Measured(self.now, dict(EMPTY)))
 
-    def joins(self, client: str) -> "Story":
+    def joins(self, client: str, *, took_s: float | None = None) -> "Story":
+        """Where it is said how long that took, the log says when it was begun."""
         self._connections += 1
         self._numbers[client] = self._connections
-        self.add(Opened(self.step(), self._connections, client))
+        dialed_at = self.now + MOMENT_S - took_s if took_s is not None else None
+        self.add(Opened(self.step(), self._connections, client, dialed_at))
         self.add(Received(self.now, self._connections, "auth_success"))
         return self.add(Authenticated(self.now, self._connections))
 
@@ -86,12 +88,22 @@ class Story:
         return self.asks(client, upload).is_told(client, upload, known=known)
 
     def publishes(
-        self, upload: str, attempt: int, seq: int, *, end: bool = False, failed: bool = False, verdict: str = "accepted"
+        self,
+        upload: str,
+        attempt: int,
+        seq: int,
+        *,
+        end: bool = False,
+        failed: bool = False,
+        verdict: str = "accepted",
+        late_s: float = 0.0,
+        messy: bool = False,
     ) -> "Story":
+        """``late_s`` is by how much more than half a moment its worker was late to send it."""
         return self.add(
             Published(
                 at=self.step(),
-                scheduled_at=self.now - MOMENT_S,
+                scheduled_at=self.now - MOMENT_S - late_s,
                 sent_at=self.now - MOMENT_S / 2,
                 upload_id=upload,
                 action=_action(end, failed),
@@ -100,6 +112,7 @@ class Story:
                 verdict=verdict,
                 attempt=attempt,
                 seq=seq,
+                messy=messy,
             )
         )
 
@@ -110,6 +123,9 @@ class Story:
     def hears(self, client: str, action: str, upload: str | None = None) -> "Story":
         return self.add(Received(self.step(), self._numbers[client], action, upload))
 
+    def is_refused(self, client: str, code: str, words: str = "", upload: str | None = None) -> "Story":
+        return self.add(Received(self.step(), self._numbers[client], "error", upload, code=code, words=words))
+
     def chokes(self, client: str) -> "Story":
         return self.add(Undocumented(self.step(), self._numbers[client], "an unknown action 'hello'"))
 
@@ -119,13 +135,16 @@ class Story:
     def measures(self, **tables: int) -> "Story":
         return self.add(Measured(self.step(), {**EMPTY, **tables}))
 
-    def is_over(self, *, code: int = 0, asked: bool = True, **tables: int) -> "Story":
+    def counts(self, lag_s: float = 0.0, **counters: int) -> "Story":
+        return self.add(Measured(self.step(), dict(EMPTY), lag_s, counters))
+
+    def is_over(self, *, code: int = 0, asked: bool = True, took_s: float | None = None, **tables: int) -> "Story":
         """Everybody leaves, and the server's tables are what is given, else empty."""
         self.add(Settled(self.step()))
         for client in list(self._numbers):
             self.leaves(client)
         self.add(Emptied(self.step(), {**EMPTY, **tables}))
-        return self.add(NodeExited(self.step(), code, asked))
+        return self.add(NodeExited(self.step(), code, asked, took_s))
 
     def add(self, record: Record) -> "Story":
         self.records.append(record)

@@ -2,60 +2,9 @@
 
 import pytest
 
-from tests.simulation.histories import Story
-from vuemantics_ws.simulation.dice import upload_id_of
-from vuemantics_ws.simulation.expectations import all_have_come, check_expectations
-from vuemantics_ws.simulation.findings import Finding
-from vuemantics_ws.simulation.log import UploadFacts
-from vuemantics_ws.simulation.plan import Plan, make_plan
-from vuemantics_ws.simulation.reader import parse_scenario
-
-CAT, DOG = upload_id_of(1, "cat"), upload_id_of(1, "dog")
-
-
-def plan(expectation: str, *, phone_leaves: bool = False) -> Plan:
-    leave = ", leave: {after: 5ms}" if phone_leaves else ""
-    text = f"""\
-version: 1
-name: expectations
-description: Alice's cat, Bob's dog.
-duration: 10s
-users: {{alice: {{}}, bob: {{}}}}
-uploads:
-  - {{id: cat, owner: alice, pipeline: [{{stage: queued, for: 10ms}}]}}
-  - {{id: dog, owner: bob, pipeline: [{{stage: queued, for: 10ms}}]}}
-clients:
-  - {{id: desk, user: alice, subscribe: [cat, dog]}}
-  - {{id: phone, user: alice{leave}}}
-  - {{id: tablet, user: bob, subscribe: none}}
-expect:
-  - {expectation}
-"""
-    return make_plan(parse_scenario(text, file="e.yaml", environment={}), 1)
-
-
-def story() -> Story:
-    return Story(uploads={CAT: UploadFacts("cat", "alice", True), DOG: UploadFacts("dog", "bob", True)})
-
-
-def judged(expectation: str, told: Story, *, phone_leaves: bool = False) -> Finding:
-    (finding,) = check_expectations(plan(expectation, phone_leaves=phone_leaves), told.history())
-    return finding
-
-
-def violation(finding: Finding) -> str:
-    assert finding.verdict == "violated"
-    assert finding.violation is not None
-    return finding.violation.message
-
-
-def both_follow() -> Story:
-    return story().joins("desk").joins("phone").follows("desk", CAT).follows("phone", CAT)
-
-
-def desk_and_phone_learn(*, failed: bool = False) -> Story:
-    told = both_follow().publishes(CAT, 1, 1, end=True, failed=failed)
-    return told.gets("desk", CAT, 1, 1, end=True, failed=failed).gets("phone", CAT, 1, 1, end=True, failed=failed)
+from tests.simulation.expecting import CAT, both_follow, desk_and_phone_learn, judged, plan, story, violation
+from vuemantics_ws.simulation.expectations import CHECKS, all_have_come
+from vuemantics_ws.simulation.expected import Expectation
 
 
 class TestTerminal:
@@ -199,3 +148,55 @@ def test_ends_of_connections_are_not_waited_for() -> None:
     assert all_have_come(plan("close: {codes: [1000]}"), told.history())
     assert not all_have_come(plan("terminal: {}"), told.history())
     assert all_have_come(plan("terminal: {}"), desk_and_phone_learn().history())
+
+
+def test_what_may_still_come_is_waited_for_and_what_no_waiting_mends_is_not() -> None:
+    told = both_follow()
+
+    assert not all_have_come(plan("received: {action: upload_progress, clients: desk, min: 1}"), told.history())
+    assert all_have_come(plan("received: {action: subscribed, clients: desk, max: 0}"), told.history())
+    assert not all_have_come(plan("sometimes: {that: event dropped}"), told.history())
+    assert all_have_come(plan("latency: {p99: 1ms}"), told.history())
+
+
+def test_every_key_of_the_format_is_judged() -> None:
+    assert set(CHECKS) == set(Expectation.model_fields)
+
+
+def test_what_is_left_out_of_an_arm_is_said_to_be_and_breaks_nothing() -> None:
+    late = both_follow().waits().publishes(CAT, 1, 1, late_s=1.0).gets("desk", CAT, 1, 1)
+
+    finding = judged("latency: {p99: 1ms, modes: [real]}", late, arm="virtual")
+
+    assert (finding.verdict, finding.samples, finding.is_good) == ("not judged here", 0, True)
+    assert judged("latency: {p99: 1ms, modes: [real]}", late, arm="real").verdict == "violated"
+
+
+class TestLeavingEarly:
+    def test_whoever_left_before_the_time_was_over_may_have_missed_it(self) -> None:
+        told = both_follow().publishes(CAT, 1, 1, end=True).gets("desk", CAT, 1, 1, end=True).leaves("phone")
+
+        finding = judged("terminal: {within: 1s}", told, phone_leaves=True)
+
+        assert (finding.verdict, finding.samples) == ("held", 1)
+
+    def test_what_it_learned_all_the_same_must_be_right(self) -> None:
+        told = desk_and_phone_learn(failed=True).leaves("phone")
+
+        finding = judged("terminal: {is: completed, clients: phone, within: 1s}", told, phone_leaves=True)
+
+        assert "phone learned that cat failed, expected completed" in violation(finding)
+
+
+def test_an_end_is_late_by_its_own_time_and_not_by_that_of_a_straggler() -> None:
+    told = both_follow().publishes(CAT, 1, 1, end=True).waits(1.9).publishes(CAT, 1, 2, verdict="after_terminal", messy=True)
+    told.gets("desk", CAT, 1, 1, end=True)
+
+    assert "after 1.9" in violation(judged("terminal: {clients: desk, within: 1s}", told))
+
+
+def test_the_end_of_a_stall_counts_from_the_last_event() -> None:
+    told = both_follow().publishes(CAT, 1, 1).waits(3.0).gets("desk", CAT, 1, 2, end=True, failed=True)
+
+    assert judged("terminal: {clients: desk, is: failed, within: 4s}", told).verdict == "held"
+    assert "after 3.0" in violation(judged("terminal: {clients: desk, is: failed, within: 2s}", told))

@@ -1,13 +1,13 @@
 """What a checker found: how many samples it saw, and the first that broke the rule."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from vuemantics_ws.simulation.history import History
 from vuemantics_ws.simulation.log import Published, Received, Record
 
-Verdict = Literal["held", "violated", "vacuous", "does not apply"]
+Verdict = Literal["held", "violated", "vacuous", "does not apply", "not judged here"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,24 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a checker found. ``applies`` is False where the scenario gives the rule nothing to hold for."""
+    """What a checker found.
+
+    ``applies`` is False where the scenario gives the rule nothing to hold for, ``judged`` where the file leaves it out of runs
+    of this arm. ``figures`` are what was measured, by names that end in their unit.
+    """
 
     name: str
     about: str
     samples: int
     violation: Violation | None = None
     applies: bool = True
+    judged: bool = True
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
+        if not self.judged:
+            return "not judged here"
         if self.violation is not None:
             return "violated"
         if self.samples:
@@ -40,7 +48,7 @@ class Finding:
 
     @property
     def is_good(self) -> bool:
-        return self.verdict in ("held", "does not apply")
+        return self.verdict not in ("violated", "vacuous")
 
 
 class Seen(NamedTuple):
@@ -52,19 +60,28 @@ class Seen(NamedTuple):
     upload_id: str | None = None
 
 
-def judge(name: str, about: str, history: History, samples: Iterable[Seen], *, applies: bool = True) -> Finding:
-    """Count samples, and keep the violation that came first in time."""
+def judge(
+    name: str,
+    about: str,
+    history: History,
+    samples: Iterable[Seen],
+    *,
+    applies: bool = True,
+    figures: Mapping[str, float] | None = None,
+) -> Finding:
+    """Count samples, and keep the violation that came first in time. ``figures`` may be filled while samples are drawn."""
     count = 0
     first: Seen | None = None
     for seen in samples:
         count += 1
         if seen.wrong is not None and (first is None or seen.record.at < first.record.at):
             first = seen
-    if first is None:
-        return Finding(name, about, count, None, applies)
-    assert first.wrong is not None
-    context = history.about(first.connection, first.upload_id, until=first.record)
-    return Finding(name, about, count, Violation(first.record.at, first.wrong, first.record, tuple(context)), applies)
+    violation = None
+    if first is not None:
+        assert first.wrong is not None
+        context = history.about(first.connection, first.upload_id, until=first.record)
+        violation = Violation(first.record.at, first.wrong, first.record, tuple(context))
+    return Finding(name, about, count, violation, applies, figures=figures or {})
 
 
 def show(state: Received | Published) -> str:
