@@ -39,9 +39,10 @@ class Story:
         grace_s: float = 300.0,
         uploads_per_user_max: int = 1000,
         uploads: dict[str, UploadFacts] | None = None,
+        slow: tuple[str, ...] = (),
     ) -> None:
         uploads = UPLOADS if uploads is None else uploads
-        clients = {name: ClientFacts(user, list(uploads)) for name, user in USERS.items()}
+        clients = {name: ClientFacts(user, list(uploads), name in slow) for name, user in USERS.items()}
         self.now = 0.0
         self.records: list[Record] = [
             Began(

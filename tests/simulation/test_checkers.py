@@ -339,6 +339,53 @@ def test_nobody_who_reads_slowly_is_judged_by_when_it_reads() -> None:
     assert read_late(slowly=True) == []
 
 
+class TestMessyWorkers:
+    @pytest.mark.parametrize("verdict", ["accepted", "stale", "after_terminal", "duplicate"])
+    def test_a_slip_may_be_accepted_or_refused(self, verdict: str) -> None:
+        told = Story().publishes(CAT, 1, 2).publishes(CAT, 1, 1, verdict=verdict, messy=True)
+
+        assert taken(told.history()).verdict == "held"
+
+    def test_what_a_slip_overtook_may_be_refused_until_something_else_is_taken(self) -> None:
+        told = Story().publishes(CAT, 2, 1, messy=True).publishes(CAT, 1, 9, verdict="stale")
+
+        assert taken(told.history()).verdict == "held"
+        assert taken(told.publishes(CAT, 2, 2).publishes(CAT, 2, 1, verdict="stale").history()).verdict == "violated"
+
+    def test_a_refused_slip_excuses_nothing(self) -> None:
+        told = Story().publishes(CAT, 1, 2).publishes(CAT, 1, 1, verdict="stale", messy=True)
+
+        assert taken(told.publishes(CAT, 1, 2, verdict="stale").history()).verdict == "violated"
+
+    def test_a_slip_of_another_upload_excuses_nothing(self) -> None:
+        told = Story().publishes(CAT, 2, 1, messy=True).publishes(DOG, 1, 1, verdict="stale")
+
+        assert taken(told.history()).verdict == "violated"
+
+
+class TestSlowReaders:
+    def told(self) -> Story:
+        """The desk stops reading; the phone goes on."""
+        told = Story(slow=("desk",)).joins("desk").joins("phone").follows("desk", CAT).publishes(CAT, 1, 1)
+        told.gets("desk", CAT, 1, 1).gets("phone", CAT, 1, 1).publishes(CAT, 1, 2, end=True)
+        return told.gets("phone", CAT, 1, 2, end=True).waits(30.0)
+
+    @pytest.mark.parametrize("law", LAWS)
+    def test_what_is_still_on_its_way_to_them_breaks_no_law(self, law: Law) -> None:
+        assert law(self.told().is_over().history()).verdict == "held"
+
+    def test_what_they_do_get_is_judged(self) -> None:
+        told = self.told().gets("desk", CAT, 1, 2, end=True).gets("desk", CAT, 1, 2, end=True)
+
+        assert order(told.history()).verdict == "violated"
+        assert the_end_arrives(told.history()).verdict == "violated"
+
+    def test_where_nobody_else_is_there_a_law_about_the_last_state_does_not_apply(self) -> None:
+        told = Story(slow=("desk", "phone", "tablet")).joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits()
+
+        assert convergence(told.history()).verdict == "does not apply"
+
+
 def test_an_observer_that_is_late_sees_everything_late() -> None:
     def late(lag_s: float) -> Story:
         story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).waits(1.5)
