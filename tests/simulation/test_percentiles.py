@@ -67,3 +67,18 @@ def test_figures_are_named_with_their_unit() -> None:
 
 def test_a_clock_that_was_set_back_makes_no_negative_duration() -> None:
     assert Durations([-0.1]).at(1.0) == 0.0
+
+
+@given(st.lists(st.lists(st.floats(min_value=0.0, max_value=1e5), max_size=12), min_size=1, max_size=6), shares)
+def test_what_was_gathered_apart_can_be_put_together(groups: list[list[float]], share: float) -> None:
+    values = [value for group in groups for value in group]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(percentiles, "EXACT_MAX", 8)
+        merged = Durations()
+        for group in groups:
+            merged.merge(Durations(group))
+
+    assert merged.count == len(values)
+    if values:
+        assert math.isclose(merged.at(share), by_rank(values, share), rel_tol=ERROR, abs_tol=1e-300)
+        assert merged.at(1.0) == max(values)

@@ -72,6 +72,40 @@ def test_the_earliest_violation_comes_first_and_what_saw_nothing_last() -> None:
     assert (broken[0].name, broken[-2].name, broken[-1].name) == ("order", "no residue", "terminal")
 
 
+def test_the_laws_the_rules_and_the_expectations_stand_apart() -> None:
+    report = judge_run(plan("expect: [{close: {codes: [1000]}}]"), good().is_over().records)
+
+    said = to_json(report)
+
+    assert len(said["laws"]) == 7
+    assert [rule["name"] for rule in said["rules"]] == ["documented", "taken", "generator"]
+    assert [expectation["name"] for expectation in said["expectations"]] == ["close"]
+
+
+def test_what_was_measured_is_told_of_all_and_of_each_entry() -> None:
+    story = Story().joins("desk", took_s=0.02).follows("desk", CAT).waits()
+    story.publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).publishes(CAT, 1, 2, end=True).gets("desk", CAT, 1, 2, end=True)
+
+    said = to_json(judge_run(plan(), story.waits().is_over().records))
+
+    assert said["latency"] == {
+        **dict.fromkeys(("p50_s", "p90_s", "p99_s", "max_s"), 0.02),
+        "of": {"desk": dict.fromkeys(("p50_s", "p90_s", "p99_s", "max_s"), 0.02)},
+    }
+    assert said["connect_time"] == dict.fromkeys(("p50_s", "p90_s", "p99_s", "max_s"), 0.02)
+    assert said["deliveries_per_s"] == round(2 / said["lasted_s"], 1)
+
+
+def test_what_an_interrupted_run_had_not_seen_yet_is_not_held_against_it() -> None:
+    report = judge_run(plan("expect: [{terminal: {}}]"), good().records, interrupted=True)
+    worse = judge_run(plan(), good().gets("desk", CAT, 1, 1).records, interrupted=True)
+
+    assert not report.holds
+    assert report.broken() == []
+    assert to_json(report)["interrupted"] is True
+    assert {"order", "no seam"} <= {finding.name for finding in worse.broken()}
+
+
 def test_a_run_that_was_cut_short_says_so() -> None:
     story = good()
     story.add(Settled(story.step(), cut_short=True))

@@ -44,16 +44,24 @@ class Durations:
             self._exact.append(seconds)
             self._is_sorted = False
             return
-        if self._exact:
-            for earlier in self._exact:
-                self._count(_part(earlier), 1)
-            self._exact = []
+        self._count_in_parts()
         self._count(_part(seconds), 1)
 
     def update(self, seconds: Iterable[float]) -> Self:
         """Take all of them."""
         for each in seconds:
             self.add(each)
+        return self
+
+    def merge(self, other: "Durations") -> Self:
+        """Take all that another one has taken."""
+        if other._exact or not other.count:
+            return self.update(other._exact)
+        self._count_in_parts()
+        self.count += other.count
+        self._least, self._most = min(self._least, other._least), max(self._most, other._most)
+        for part, count in other._parts.items():
+            self._count(part, count)
         return self
 
     def at(self, share: float) -> float:
@@ -78,15 +86,24 @@ class Durations:
         """These percentiles, named with their unit; nothing where there are no durations."""
         return {f"{name}_s": self.at(SHARES[name]) for name in names} if self.count else {}
 
+    def _count_in_parts(self) -> None:
+        for seconds in self._exact:
+            self._count(_part(seconds), 1)
+        self._exact = []
+
     def _count(self, part: int, count: int) -> None:
         self._parts[part] = self._parts.get(part, 0) + count
 
 
+_NOTHING = -(1 << 20)
+"""The part of no time at all, before that of the shortest time there is."""
+
+
 def _part(seconds: float) -> int:
     mantissa, exponent = math.frexp(seconds)  # of which the mantissa is from 1/2 to 1, or nothing
-    return exponent * 2 * PARTS_A_DOUBLING + int(mantissa * 2 * PARTS_A_DOUBLING)
+    return exponent * 2 * PARTS_A_DOUBLING + int(mantissa * 2 * PARTS_A_DOUBLING) if seconds else _NOTHING
 
 
 def _middle(part: int) -> float:
     exponent, within = divmod(part, 2 * PARTS_A_DOUBLING)
-    return math.ldexp((within + 0.5) / (2 * PARTS_A_DOUBLING), exponent) if within else 0.0
+    return math.ldexp((within + 0.5) / (2 * PARTS_A_DOUBLING), exponent) if part != _NOTHING else 0.0
