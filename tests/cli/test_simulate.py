@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import typer
 
 from tests.cli.program import Outcome, ended, read_until, run, running
 from vuemantics_ws.simulation import node as node_module
-from vuemantics_ws.simulation.log import NodeExited, from_ndjson
+from vuemantics_ws.simulation.log import Began, NodeExited, from_ndjson
 from vuemantics_ws_cli.app import app
 from vuemantics_ws_cli.commands.simulate import EPILOG
 
@@ -67,10 +68,38 @@ class TestUsage:
         assert f"{path}:8: uploads[0].owner: there is no user 'alcie' (did you mean alice?)" in outcome.err
 
     def test_what_is_not_built_yet_is_refused_as_such(self, tmp_path: Path) -> None:
-        outcome = run("simulate", written(tmp_path, SMALL + "sweep: 1..500\n"))
+        outcome = run("simulate", written(tmp_path, SMALL + "faults: []\n"))
 
         assert outcome.code == 2
-        assert "sweep is not built yet" in outcome.err
+        assert "faults is not built yet" in outcome.err
+
+    @pytest.mark.parametrize(
+        "option", ["--virtual", "--sweep 1..500", "--shrink", "--jobs 2", "--replay run.ndjson", "--html run.html"]
+    )
+    def test_an_option_that_is_not_built_yet_is_refused_as_such(self, scenario: Path, option: str) -> None:
+        outcome = run("simulate", str(scenario), *option.split())
+
+        assert (outcome.code, outcome.out) == (2, "")
+        assert re.match(rf"error: {option.split()[0]}: .* is not built yet\n", outcome.err)
+
+    def test_nothing_to_play_is_wrong_usage(self) -> None:
+        outcome = run("simulate")
+
+        assert outcome.code == 2
+        assert outcome.err.startswith("error: SCENARIO: expected one at least\nhint: a file, or one of: quickstart")
+
+    def test_one_bad_file_and_none_is_played(self, scenario: Path) -> None:
+        outcome = run("simulate", str(scenario), "no-such-file")
+
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith("error: no-such-file: there is no such file")
+
+    @pytest.mark.parametrize("limit", ["5", "soon", "-1s"])
+    def test_a_time_limit_has_its_unit(self, scenario: Path, limit: str) -> None:
+        outcome = run("simulate", str(scenario), "--time-limit", limit)
+
+        assert outcome.code == 2
+        assert "--time-limit: expected a duration" in outcome.err
 
     def test_a_trace_that_cannot_be_written_is_refused_before_anything_starts(self, scenario: Path) -> None:
         outcome = run("simulate", str(scenario), "--trace", "/nowhere/at/all.ndjson")
@@ -124,7 +153,7 @@ class TestRuns:
         assert outcome.code == 1
         assert "tab learned that up completed, expected failed" in outcome.out
         assert "tab (1) received upload_completed up (1, 5)" in outcome.out
-        assert "small does not hold: 1 of 10, seed 1" in outcome.out
+        assert "small does not hold: 1 of 11, seed 1" in outcome.out
         assert f"vuemantics-ws simulate {path} --seed 1" in outcome.out.replace("\n", "")
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -140,10 +169,12 @@ class TestRuns:
         assert (outcome.code, outcome.err) == (0, "")
         (said,) = outcome.objects
         assert (said["scenario"], said["seed"], said["holds"], said["published"]) == ("small", 1, True, {"accepted": 5})
-        assert [law["verdict"] for law in said["laws"]] == ["held"] * 9
+        assert [law["verdict"] for law in said["laws"]] == ["held"] * 7
+        assert [rule["verdict"] for rule in said["rules"]] == ["held"] * 3
+        assert said["latency"]["p99_s"] > 0
         assert said["expectations"][0]["samples"] == 1
         assert said["replay"] == f"vuemantics-ws simulate {scenario} --seed 1"
-        assert set(said["versions"]) == {"vuemantics-ws", "Python", "websockets"}
+        assert set(said["versions"]) >= {"vuemantics-ws", "Python", "websockets"}
 
     def test_json_of_what_does_not_hold_has_the_context(self, tmp_path: Path) -> None:
         outcome = run("simulate", written(tmp_path, FAILING), "--json")
@@ -160,6 +191,31 @@ class TestRuns:
         assert outcome.objects[0]["holds"] is True
         assert process.returncode == 0
 
+    def test_several_files_are_played_in_order_and_the_worst_decides(self, tmp_path: Path) -> None:
+        good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+        good.write_text(SMALL, encoding="utf-8")
+        bad.write_text(FAILING.replace("name: small", "name: worse"), encoding="utf-8")
+        results, trace = tmp_path / "results.xml", tmp_path / "trace.ndjson"
+
+        outcome = run("simulate", str(bad), str(good), "--json", "--junit", str(results), "--trace", str(trace))
+
+        assert outcome.code == 1
+        (said,) = outcome.objects
+        assert said["holds"] is False
+        assert [(each["scenario"], each["holds"]) for each in said["runs"]] == [("worse", False), ("small", True)]
+        suites = ET.parse(results).getroot()
+        assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [("worse", "1"), ("small", "0")]
+        assert sum(isinstance(record, Began) for record in from_ndjson(trace.read_bytes())) == 2
+
+    def test_what_runs_out_of_time_is_told_as_far_as_it_came(self, tmp_path: Path) -> None:
+        path = written(tmp_path, SMALL.replace("for: 200ms", "for: 1m").replace("duration: 5s", "duration: 2m"))
+
+        outcome = run("simulate", path, "--time-limit", "2s", "--json")
+
+        assert outcome.code == 6
+        assert outcome.err == "error: --time-limit: the time is over, with 1 of 1 scenarios begun\n"
+        assert (outcome.objects[0]["interrupted"], outcome.objects[0]["holds"]) == (True, False)
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_an_interrupted_run_exits_130_and_leaves_no_node(self, tmp_path: Path, number: signal.Signals) -> None:
         path = written(tmp_path, SMALL.replace("for: 200ms", "for: 1m").replace("duration: 5s", "duration: 2m"))
@@ -171,6 +227,8 @@ class TestRuns:
 
             outcome = ended(process)
         assert outcome.code == 130
+        assert "small was interrupted" in outcome.out
+        assert re.search(r"^not seen yet +no residue ", outcome.out, re.MULTILINE)
         assert "Traceback" not in outcome.err
         assert len(nodes) == 1
         assert [pid for pid in nodes if Path(f"/proc/{pid}").exists()] == []

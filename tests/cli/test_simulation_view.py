@@ -1,34 +1,18 @@
-"""A scenario while it runs and its verdict, at any width and without colour."""
+"""A scenario while it runs, at any width and without colour."""
 
 import re
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
 
-from tests.simulation.histories import CAT, DOG, Story
+from tests.cli.drawing import drawn
+from tests.simulation.histories import CAT, Story
+from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.board import Board, ClientRow, UploadRow
 from vuemantics_ws.simulation.checkers import check_laws
-from vuemantics_ws.simulation.plan import make_plan
-from vuemantics_ws.simulation.reader import parse_scenario
-from vuemantics_ws.simulation.report import Report, judge_run
-from vuemantics_ws_cli.views.simulation import live, progress_line, record_line, verdict
+from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line
 from vuemantics_ws_cli.views.size import Size
-
-
-def drawn(view: RenderableType, *, width: int, colour: bool = False, ascii_only: bool = False) -> list[str]:
-    console = Console(
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        legacy_windows=False,
-        safe_box=ascii_only,
-    )
-    with console.capture() as captured:
-        console.print(view)
-    return captured.get().splitlines()
 
 
 def busy_board(uploads: int = 4, clients: int = 5) -> Board:
@@ -45,7 +29,9 @@ def busy_board(uploads: int = 4, clients: int = 5) -> Board:
     return board
 
 
-LAWS = check_laws(Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 2).gets("desk", CAT, 1, 1).history())
+LAWS = LawsSoFar(
+    check_laws(Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 2).gets("desk", CAT, 1, 1).history())
+)
 
 
 class TestLiveView:
@@ -89,67 +75,70 @@ class TestLiveView:
         assert used <= {0, 1, 2, 31, 32, 33, 36}, "bold, dim and the four colours that can be read on both"
 
     def test_a_terminal_without_blocks_gets_a_bar_too(self) -> None:
-        text = "\n".join(drawn(live(busy_board(), [], title="busy", size=Size(80, 40, True)), width=80))
+        text = "\n".join(drawn(live(busy_board(), LawsSoFar(), title="busy", size=Size(80, 40, True)), width=80))
 
         assert re.search(r"#+-+ +60 %", text)
         assert "█" not in text
 
     def test_what_moves_is_shown_first_where_there_is_no_room(self) -> None:
-        text = "\n".join(drawn(live(busy_board(400, 400), [], title="busy", size=Size(80, 24)), width=80))
+        text = "\n".join(drawn(live(busy_board(400, 400), LawsSoFar(), title="busy", size=Size(80, 24)), width=80))
 
         assert "upload-0 " in text
         assert "upload-1 " not in text
         assert "client-1 " in text
         assert re.search(r"and \d+ more", text)
 
+    @pytest.mark.parametrize("width", [80, 160])
+    def test_how_far_it_is_stands_at_the_top(self, width: int) -> None:
+        board = busy_board()
+        board.events, board.states, board.pulse = 41, 1234, [0, 1, 2, 4, *[8] * 21]
+        board.latency.update([0.0012, 0.004])
+        course = Course(lasts_s=24.6, events=83)
+
+        first, second, *_ = drawn(live(board, LawsSoFar(), title="busy", size=Size(width, 40), course=course), width=width)
+
+        assert re.fullmatch(r"busy  █+░+  12\.3 of 24\.6 s", first.rstrip())
+        assert first.count("█") == first.count("░")
+        assert re.fullmatch(r"41 of 83 events, 1,234 states  [▁▂▃▄▅▆▇█]+ 16/s  p50 1\.2 ms, p99 4\.0 ms", second.rstrip())
+
+    def test_laws_that_were_not_judged_again_are_not_said_to_be_of_now(self) -> None:
+        old = LawsSoFar(LAWS.laws, 3.0, is_old=True)
+
+        text = "\n".join(drawn(live(busy_board(), old, title="busy", size=Size(80, 40)), width=80))
+
+        assert "laws at 3.0 s: order violated" in text
+
+    @pytest.mark.parametrize("width", [80, 160])
+    def test_a_crowd_is_shown_by_its_entries(self, width: int) -> None:
+        board = busy_board(uploads=200, clients=0)
+        for entry, count in (("tab", 990), ("phone", 10)):
+            for number in range(count):
+                name = f"{entry}:{number}"
+                board.clients[name] = ClientRow(name, "alice", "open" if number % 2 else "away", 3, 1)
+        board.uploads["0"].version = Version(1, 2)
+        board.uploads["0"].show(1, "tab", Version(1, 1))
+
+        lines = drawn(live(board, LAWS, title="busy", size=Size(width, 30)), width=width)
+
+        text = "\n".join(lines)
+        assert "500 of 1,000 clients connected" in text
+        assert re.search(r"tab +990 of 990 +495 +495 +0 +2,970 +1$", text, re.MULTILINE)
+        assert re.search(r"phone +10 of 10 +5 +5 +0 +30 +0$", text, re.MULTILINE)
+        assert re.search(r"and 1\d\d more", text)
+        assert len(lines) <= 30
+        assert max(cell_len(line) for line in lines) <= width
+
+    def test_what_ended_last_comes_before_what_ended_before(self) -> None:
+        board = Board(phase="running")
+        for number in range(9):
+            board.uploads[str(number)] = UploadRow(f"upload-{number}", "completed", percent=100, ended_at_s=number)
+
+        text = "\n".join(drawn(live(board, LawsSoFar(), title="t", size=Size(80, 24)), width=80))
+
+        assert re.findall(r"upload-\d", text) == ["upload-8", "upload-7", "upload-6", "upload-5"]
+
     def test_a_server_that_is_being_started_is_said_to_be(self) -> None:
-        assert "starting a server" in "\n".join(drawn(live(Board(), [], title="t", size=Size(80, 24)), width=80))
+        assert "starting a server" in "\n".join(drawn(live(Board(), LawsSoFar(), title="t", size=Size(80, 24)), width=80))
 
     def test_a_line_for_where_nothing_moves_says_as_much(self) -> None:
         assert progress_line(busy_board()) == "  12.3 s  2 of 4 uploads ended, 1 of 5 clients connected, 0 states received"
-
-
-def report_of(story: Story, expect: str = "") -> Report:
-    text = (
-        f"version: 1\nname: story\ndescription: d\nduration: 1s\nusers: {{u: {{}}}}\nclients: [{{id: desk, user: u}}]\n{expect}"
-    )
-    return judge_run(make_plan(parse_scenario(text, file="s", environment={}), 1), story.is_over().records)
-
-
-def shown(report: Report, width: int) -> str:
-    lines = drawn(verdict(report, replay="vuemantics-ws simulate story --seed 1", versions="Python 3"), width=width)
-    assert max(cell_len(line) for line in lines) <= width
-    return "\n".join(lines)
-
-
-class TestVerdictView:
-    @pytest.mark.parametrize("width", [80, 160])
-    def test_what_holds_is_a_table_and_a_sentence(self, width: int) -> None:
-        text = shown(
-            report_of(Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).waits()), width
-        )
-
-        assert re.search(r"^held +order +versions only grow +1$", text, re.MULTILINE)
-        assert "vacuous" in text
-        assert "story does not hold" in text
-
-    @pytest.mark.parametrize("width", [80, 160])
-    def test_what_does_not_hold_shows_the_first_violation_and_what_led_to_it(self, width: int) -> None:
-        story = Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 2).gets("desk", CAT, 1, 1)
-
-        text = shown(report_of(story, "expect: [{terminal: {}}]"), width)
-
-        flat = " ".join(text.split())
-        assert "order violated at 0.050 s: desk (connection 1) got (1, 1) of cat after (1, 2)" in flat
-        assert "> 0.050 s desk (1) received upload_progress cat (1, 1)" in flat
-        assert "terminal: nothing was seen that could have broken it, so nothing is proved" in flat
-        assert "again with: vuemantics-ws simulate story --seed 1" in flat
-
-    def test_what_came_over_the_wire_cannot_move_the_cursor(self) -> None:
-        story = Story().joins("desk")
-        story.records.append(story.hears("desk", "upload\x1b[2J").records.pop())
-
-        line = record_line(story.records[-1], {DOG: "dog"}, {1: "desk"})
-
-        assert "\x1b" not in line
-        assert "upload\\x1b[2J" in line

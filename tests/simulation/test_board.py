@@ -1,11 +1,12 @@
 """The board shows what has happened, and nothing else."""
 
+import msgspec
 import pytest
 
 from tests.simulation.histories import CAT, DOG, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.board import Board
-from vuemantics_ws.simulation.log import Received, Unreachable
+from vuemantics_ws.simulation.log import Began, ClientFacts, Received, Unreachable
 
 
 def board(story: Story) -> Board:
@@ -78,3 +79,45 @@ def test_the_end_has_its_phases(length: int | None, phase: str) -> None:
     story.records = story.records[:length]
 
     assert board(story).phase == phase
+
+
+def test_deliveries_have_a_pulse() -> None:
+    story = Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 1).gets("desk", CAT, 1, 2)
+
+    made = board(story.waits(1.2).gets("desk", CAT, 1, 3))
+
+    assert made.pulse == [2, 0, 1]
+
+
+def test_latency_so_far_is_of_what_came_and_not_of_what_was_a_welcome() -> None:
+    story = Story().publishes(CAT, 1, 1).waits(60.0).joins("desk").follows("desk", CAT, known=True).gets("desk", CAT, 1, 1)
+    assert board(story).latency.count == 0
+
+    story.publishes(CAT, 1, 2).gets("desk", CAT, 1, 2).gets("desk", CAT, 1, 3).publishes(CAT, 1, 3, late_s=0.025)
+    latency = board(story).latency
+    assert (latency.count, round(latency.at(0.5), 6), round(latency.at(1.0), 6)) == (2, 0.02, 0.025)
+
+    story.follows("desk", CAT, known=True).gets("desk", CAT, 1, 3)
+    assert board(story).latency.count == 2
+
+
+def test_a_crowd_is_counted_by_its_entries() -> None:
+    facts = {f"tab:{number}": ClientFacts("alice", [CAT]) for number in range(3)} | {"desk": ClientFacts("alice", [CAT])}
+    story = Story()
+    began = story.records[0]
+    assert isinstance(began, Began)
+    story.records[0] = msgspec.structs.replace(began, clients=facts)
+    story.joins("tab:0").joins("tab:1").publishes(CAT, 1, 1).gets("tab:0", CAT, 1, 1).gets("tab:1", CAT, 1, 1)
+    story.publishes(CAT, 1, 2).gets("tab:1", CAT, 1, 2)
+
+    tabs, desk = board(story).groups()
+
+    assert (tabs.entry, tabs.members, tabs.joined, tabs.open, tabs.received, tabs.behind) == ("tab", 3, 2, 2, 3, 1)
+    assert (desk.entry, desk.members, desk.joined, desk.behind) == ("desk", 1, 0, 0)
+
+    tabs, _ = board(story.leaves("tab:0", code=1012).leaves("tab:1")).groups()
+    assert (tabs.open, tabs.away, tabs.left, tabs.behind) == (0, 1, 1, 0)
+
+
+def test_every_answered_event_counts() -> None:
+    assert board(Story().publishes(CAT, 1, 2).publishes(CAT, 1, 1, verdict="stale")).events == 2

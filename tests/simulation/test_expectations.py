@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulation.expecting import CAT, both_follow, desk_and_phone_learn, judged, plan, story, violation
-from vuemantics_ws.simulation.expectations import CHECKS, all_have_come
+from vuemantics_ws.simulation.expectations import CHECKS, all_have_come, check_expectations
 from vuemantics_ws.simulation.expected import Expectation
 
 
@@ -170,6 +170,18 @@ def test_what_is_left_out_of_an_arm_is_said_to_be_and_breaks_nothing() -> None:
 
     assert (finding.verdict, finding.samples, finding.is_good) == ("not judged here", 0, True)
     assert judged("latency: {p99: 1ms, modes: [real]}", late, arm="real").verdict == "violated"
+
+
+def test_what_might_still_have_come_is_not_missed_in_a_run_that_was_interrupted() -> None:
+    told = both_follow().publishes(CAT, 1, 1, late_s=0.2).gets("desk", CAT, 1, 1)
+
+    (never_learned,) = check_expectations(plan("terminal: {}"), told.history(), interrupted=True)
+    (too_many,) = check_expectations(
+        plan("received: {action: upload_progress, clients: desk, max: 0}"), told.history(), interrupted=True
+    )
+
+    assert (never_learned.verdict, never_learned.samples) == ("vacuous", 0)
+    assert too_many.verdict == "violated"
 
 
 class TestLeavingEarly:

@@ -1,25 +1,24 @@
-"""A scenario while it runs, and its verdict. Data in, something to print out: no view knows the time or the terminal."""
+"""A scenario while it runs. Data in, something to print out: no view knows the time or the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vuemantics_ws.simulation.board import Board, ClientRow, UploadRow
+from vuemantics_ws.simulation import board as boards
+from vuemantics_ws.simulation.board import PULSE_S, Board, ClientRow, UploadRow
 from vuemantics_ws.simulation.findings import Finding
-from vuemantics_ws.simulation.log import Published, Received, Record
-from vuemantics_ws.simulation.report import Report
 from vuemantics_ws_cli.console import printable
+from vuemantics_ws_cli.views.figures import seconds, spark
 from vuemantics_ws_cli.views.messages import bar
 from vuemantics_ws_cli.views.size import Size
+from vuemantics_ws_cli.views.verdict import STYLES as VERDICT_STYLES
 
 WIDE = 140
 """From this many columns on, uploads and clients stand side by side."""
-
-LAG_S = 0.1
-"""From here on a run that was late says so."""
 
 _STYLES = {
     "completed": "green",
@@ -30,22 +29,33 @@ _STYLES = {
     "connecting": "cyan",
     "waiting": "dim",
     "left": "dim",
-    "held": "green",
-    "violated": "bold red",
-    "vacuous": "bold yellow",
-    "does not apply": "dim",
 }
 _RANK = {"running": 0, "failed": 1, "completed": 2, "waiting": 3}
 _CLIENT_RANK = {"away": 0, "connecting": 1, "open": 2, "waiting": 3, "left": 4}
 
 
-def live(board: Board, laws: Sequence[Finding], *, title: str, size: Size) -> RenderableType:
-    """Everything at a glance: the uploads, the clients, and what the laws say so far. Never higher than ``size``."""
+class Course(NamedTuple):
+    """What is to come: until when, and how many events will be published."""
+
+    lasts_s: float
+    events: int
+
+
+class LawsSoFar(NamedTuple):
+    """What the laws said at that moment of the run; ``is_old`` where they were not judged again since."""
+
+    laws: Sequence[Finding] = ()
+    at_s: float = 0.0
+    is_old: bool = False
+
+
+def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Course | None = None) -> RenderableType:
+    """Everything at a glance: how far it is, the uploads, the clients, what the laws say so far. Never higher than ``size``."""
     wide = size.width >= WIDE
-    rows = max(3, size.height - 11 if wide else (size.height - 15) // 2)
+    rows = max(3, size.height - 12 if wide else (size.height - 16) // 2)
     column = (size.width - 4) // 2 if wide else size.width
     uploads = _uploads(list(board.uploads.values()), column, rows, ascii_only=size.ascii_only)
-    clients = _clients(list(board.clients.values()), rows)
+    clients = _everybody(board, rows)
     tables: RenderableType = Group(uploads, clients)
     if wide:
         beside = Table.grid(padding=(0, 2), expand=True)
@@ -53,37 +63,72 @@ def live(board: Board, laws: Sequence[Finding], *, title: str, size: Size) -> Re
         beside.add_column(ratio=1)
         beside.add_row(uploads, clients)
         tables = beside
-    return Group(_heading(board, title), tables, _laws_so_far(laws))
+    return Group(_heading(board, title, size, course), _measured(board, size, course), tables, _laws_so_far(laws))
 
 
-def _heading(board: Board, title: str) -> Text:
+def _heading(board: Board, title: str, size: Size, course: Course | None) -> Text:
     said = {"starting": "starting a server", "emptying": "everything has happened, the server forgets everybody"}
     heading = Text(no_wrap=True, overflow="ellipsis").append(printable(title), "bold")
+    if board.phase == "running" and course is not None:
+        percent = round(100 * min(1.0, board.at_s / course.lasts_s)) if course.lasts_s else 100
+        width = max(8, min(40, size.width - len(title) - 24))
+        heading.append("  ").append_text(bar(percent, width, style="cyan", ascii_only=size.ascii_only))
+        return heading.append(f"  {board.at_s:.1f} of {course.lasts_s:.1f} s")
     if board.phase != "starting":
         heading.append(f"  {board.at_s:.1f} s")
     return heading.append(f"  {said.get(board.phase, '')}", "dim")
 
 
+def _measured(board: Board, size: Size, course: Course | None) -> Text:
+    """Events, deliveries and latency so far, in one line."""
+    if board.phase == "starting":
+        return Text()
+    of = f" of {course.events:,}" if course is not None and course.events >= board.events else ""
+    line = Text(f"{board.events:,}{of} events, {board.states:,} states  ", no_wrap=True, overflow="ellipsis")
+    pulse = board.pulse + [0] * (int(board.at_s / PULSE_S) - len(board.pulse))
+    line.append(spark(pulse, 40 if size.width >= WIDE else 16, ascii_only=size.ascii_only), "cyan")
+    if pulse:
+        line.append(f" {sum(pulse[-3:-1]) / (2 * PULSE_S):,.0f}/s")
+    if board.latency.count:
+        line.append(f"  p50 {seconds(board.latency.at(0.5))}, p99 {seconds(board.latency.at(0.99))}")
+    return line
+
+
 def _uploads(uploads: Sequence[UploadRow], width: int, rows: int, *, ascii_only: bool) -> Table:
     ended = sum(upload.state in ("completed", "failed") for upload in uploads)
-    table = _table(f"{ended} of {len(uploads)} uploads ended")
+    table = _table(f"{ended:,} of {len(uploads):,} uploads ended")
     for name in ("upload", "stage", "progress", "version", "current"):
         table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if name == "current" else "left")
     bar_width = max(6, min(24, width - 62))
-    shown = {upload.name for upload in sorted(uploads, key=lambda upload: _RANK[upload.state])[:rows]}
-    for upload in (upload for upload in uploads if upload.name in shown):
+    shown = uploads if len(uploads) <= rows else sorted(uploads, key=_interest)[:rows]
+    for upload in shown:
         style = _STYLES[upload.state]
         stage = upload.stage if upload.state == "running" else upload.state
         progress = bar(upload.percent, bar_width, style=style, ascii_only=ascii_only).append(f" {upload.percent:>3} %")
         version = f"{upload.version.attempt}.{upload.version.seq}" if upload.version else ""
-        followers = f"{upload.up_to_date} of {len(upload.shown)}" if upload.shown else ""
+        followers = f"{upload.up_to_date:,} of {len(upload.shown):,}" if upload.shown else ""
         table.add_row(Text(printable(upload.name), "bold"), Text(stage, style), progress, version, followers)
     return _with_rest(table, len(uploads) - len(shown))
 
 
+def _interest(upload: UploadRow) -> tuple[int, float]:
+    """What moves comes first, then what ended last."""
+    return _RANK[upload.state], -upload.ended_at_s if upload.state in ("completed", "failed") else 0.0
+
+
+def _everybody(board: Board, rows: int) -> Table:
+    """A row for each client, or where they are too many, for each entry of the file."""
+    clients = list(board.clients.values())
+    if len(clients) > rows:
+        groups = board.groups()
+        if len(groups) < len(clients):
+            return _groups(groups, rows)
+    return _clients(clients, rows)
+
+
 def _clients(clients: Sequence[ClientRow], rows: int) -> Table:
     connected = sum(client.state == "open" for client in clients)
-    table = _table(f"{connected} of {len(clients)} clients connected")
+    table = _table(f"{connected:,} of {len(clients):,} clients connected")
     table.add_column("client", no_wrap=True, overflow="ellipsis")
     table.add_column("user", no_wrap=True, overflow="ellipsis")
     table.add_column("state", no_wrap=True)
@@ -96,10 +141,29 @@ def _clients(clients: Sequence[ClientRow], rows: int) -> Table:
             Text(printable(client.name), "bold"),
             printable(client.user),
             Text(client.state + again, _STYLES[client.state]),
-            str(client.received),
+            f"{client.received:,}",
             _shows(client),
         )
     return _with_rest(table, len(clients) - len(shown))
+
+
+def _groups(groups: Sequence[boards.Group], rows: int) -> Table:
+    connected, everybody = sum(group.open for group in groups), sum(group.members for group in groups)
+    table = _table(f"{connected:,} of {everybody:,} clients connected")
+    table.add_column("clients", no_wrap=True, overflow="ellipsis")
+    for name in ("joined", "open", "away", "left", "got", "behind"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for group in groups[:rows]:
+        table.add_row(
+            Text(printable(group.entry), "bold"),
+            f"{group.joined:,} of {group.members:,}",
+            Text(f"{group.open:,}", _STYLES["open"]),
+            Text(f"{group.away:,}", _STYLES["away"] if group.away else "dim"),
+            Text(f"{group.left:,}", _STYLES["left"]),
+            f"{group.received:,}",
+            Text(f"{group.behind:,}", "yellow" if group.behind else "dim"),
+        )
+    return _with_rest(table, len(groups) - rows)
 
 
 def _shows(client: ClientRow) -> Text:
@@ -125,18 +189,20 @@ def _table(title: str) -> Table:
 
 def _with_rest(table: Table, left_out: int) -> Table:
     if left_out > 0:
-        table.add_row(Text(f"and {left_out} more", "dim"))
+        table.add_row(Text(f"and {left_out:,} more", "dim"))
     return table
 
 
-def _laws_so_far(laws: Sequence[Finding]) -> Text:
-    text = Text("laws so far: " if laws else "")
-    for number, law in enumerate(laws):
+def _laws_so_far(found: LawsSoFar) -> Text:
+    text = Text()
+    if found.laws:
+        text.append(f"laws at {found.at_s:.1f} s: " if found.is_old else "laws so far: ")
+    for number, law in enumerate(found.laws):
         text.append(", " if number else "").append(f"{law.name} ")
         if law.verdict == "vacuous":
             text.append("not seen yet", "dim")
         else:
-            text.append(law.verdict, _STYLES[law.verdict])
+            text.append(law.verdict, VERDICT_STYLES[law.verdict])
     return text
 
 
@@ -146,81 +212,3 @@ def progress_line(board: Board) -> str:
         f"{board.at_s:6.1f} s  {board.ended} of {len(board.uploads)} uploads ended, "
         f"{board.open} of {len(board.clients)} clients connected, {board.states} states received"
     )
-
-
-def verdict(report: Report, *, replay: str, versions: str) -> RenderableType:
-    """Every law and every expectation; then whatever does not hold, with its first violation and what led to it."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("what", no_wrap=True)
-    table.add_column("")
-    table.add_column("samples", justify="right", no_wrap=True)
-    for findings in (report.laws, report.expectations):
-        for finding in findings:
-            about = Text(printable(finding.about), overflow="fold")
-            said = Text(finding.verdict, _STYLES[finding.verdict])
-            table.add_row(said, Text(finding.name, "bold"), about, str(finding.samples))
-        table.add_section()
-    parts: list[RenderableType] = [Text(), table, Text()]
-    for finding in report.broken():
-        parts += [*_violation(finding, report), Text()]
-    parts.append(_summary(report))
-    if not report.holds:
-        parts.append(Text(f"seed {report.seed}, {versions}; again with: {replay}"))
-    return Group(*parts)
-
-
-def _summary(report: Report) -> Text:
-    count = len(report.broken())
-    total = len(report.laws) + len(report.expectations)
-    said = "holds" if report.holds else f"does not hold: {count} of {total}"
-    events = sum(report.published.values())
-    states = sum(report.received.get(action, 0) for action in ("upload_progress", "upload_completed", "upload_failed"))
-    text = Text.assemble(
-        (f"{printable(report.scenario)} {said}", "bold green" if report.holds else "bold red"),
-        f", seed {report.seed}: {events} events published, {states} states received on {report.connections} connections "
-        f"in {report.lasted_s:.1f} s",
-    )
-    if report.lag_s > LAG_S:
-        text.append(f"; this machine was up to {report.lag_s:.1f} s behind, so times say little", "yellow")
-    if report.cut_short:
-        text.append("; its duration was over before everything had happened", "yellow")
-    return text
-
-
-def _violation(finding: Finding, report: Report) -> list[RenderableType]:
-    violation = finding.violation
-    if violation is None:
-        return [Text(f"{finding.name}: nothing was seen that could have broken it, so nothing is proved", "bold yellow")]
-    lines: list[RenderableType] = [
-        Text.assemble((f"{finding.name} violated at {violation.at:.3f} s: ", "bold red"), printable(violation.message))
-    ]
-    for record in violation.context:
-        marked = record is violation.record
-        mark, style = ("> ", "bold") if marked else ("  ", "dim")
-        lines.append(Text(f"  {mark}{record_line(record, report.upload_names, report.client_names)}", style))
-    return lines
-
-
-def record_line(record: Record, upload_names: Mapping[str, str], client_names: Mapping[int, str]) -> str:
-    """One record of a log, by the names of its uploads and clients."""
-    words = [f"{record.at:8.3f} s"]
-    number = getattr(record, "connection", None)
-    client = client_names.get(number) if number is not None else getattr(record, "client", None)
-    if client is not None:
-        words.append(f"{client} ({number})" if number is not None else client)
-    words.append(str(record.__struct_config__.tag).replace("_", " "))
-    action, code = getattr(record, "action", None), getattr(record, "code", None)
-    words += [str(part) for part in (action, code, getattr(record, "reason", None)) if part not in (None, "")]
-    upload_id = getattr(record, "upload_id", None)
-    if upload_id is not None:
-        words.append(upload_names.get(upload_id, upload_id))
-    if isinstance(record, Received | Published) and record.version is not None:
-        words.append(f"({record.attempt}, {record.seq})")
-    if isinstance(record, Received) and record.known is not None:
-        words.append("known" if record.known else "not known")
-    if isinstance(record, Published):
-        words.append(record.verdict or f"failed: {record.error}")
-    if isinstance(record, Received | Published) and record.percent is not None:
-        words.append(f"{record.percent} %")
-    return printable(" ".join(words))

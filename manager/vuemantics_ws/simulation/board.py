@@ -1,9 +1,10 @@
 """How a run stands right now, for whoever watches: folded from the log, record by record."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.latency import entry_of
 from vuemantics_ws.simulation.log import (
     Authenticated,
     Began,
@@ -16,28 +17,62 @@ from vuemantics_ws.simulation.log import (
     Settled,
     Unreachable,
 )
+from vuemantics_ws.simulation.percentiles import Durations
 
 UploadState = Literal["waiting", "running", "completed", "failed"]
 Phase = Literal["starting", "running", "emptying", "over"]
 ClientState = Literal["waiting", "connecting", "open", "away", "left"]
 
+PULSE_S = 0.5
+"""Deliveries are counted over so long."""
+
 
 @dataclass(slots=True)
 class UploadRow:
-    """An upload as its server has it: what was accepted last."""
+    """An upload as its server has it: what was accepted last, and what whoever follows it shows of it."""
 
     name: str
     state: UploadState = "waiting"
     stage: str = ""
     percent: int = 0
     version: Version | None = None
+    ended_at_s: float = 0.0
     shown: dict[int, Version] = field(default_factory=dict)
     """What each open connection that follows it got last."""
+    _counts: dict[str, dict[Version, int]] = field(default_factory=dict)
+    """How many of those show which version, by client entry, so that a crowd need not be counted for each frame."""
 
     @property
     def up_to_date(self) -> int:
         """How many of those show the newest state."""
-        return sum(self.version is not None and version >= self.version for version in self.shown.values())
+        return len(self.shown) - self.behind
+
+    @property
+    def behind(self) -> int:
+        """How many of those show something older."""
+        return sum(self.behind_of(entry) for entry in self._counts)
+
+    def behind_of(self, entry: str) -> int:
+        """The same of one entry's clients."""
+        newest = self.version
+        if newest is None:
+            return 0
+        return sum(count for version, count in self._counts.get(entry, {}).items() if version < newest)
+
+    def show(self, connection: int, entry: str, version: Version) -> None:
+        self.hide(connection, entry)
+        self.shown[connection] = version
+        counts = self._counts.setdefault(entry, {})
+        counts[version] = counts.get(version, 0) + 1
+
+    def hide(self, connection: int, entry: str) -> None:
+        """The connection is gone."""
+        version = self.shown.pop(connection, None)
+        if version is not None:
+            counts = self._counts[entry]
+            counts[version] -= 1
+            if not counts[version]:
+                del counts[version]
 
 
 @dataclass(slots=True)
@@ -52,6 +87,19 @@ class ClientRow:
     shows: dict[str, int | Literal["completed", "failed"]] = field(default_factory=dict)
 
 
+class Group(NamedTuple):
+    """The clients of one entry. ``behind`` counts pairs of an open tab and an upload of which it shows something old."""
+
+    entry: str
+    members: int
+    joined: int
+    open: int
+    away: int
+    left: int
+    received: int
+    behind: int
+
+
 @dataclass(slots=True)
 class Board:
     """All of it. Takes each record once, in order; cheap enough to take all of them."""
@@ -62,9 +110,21 @@ class Board:
     uploads: dict[str, UploadRow] = field(default_factory=dict)
     """By id."""
     clients: dict[str, ClientRow] = field(default_factory=dict)
+    events: int = 0
+    """Events that were answered, whatever the verdict."""
     states: int = 0
     """States that browsers got, all together."""
+    pulse: list[int] = field(default_factory=list)
+    """The same by :data:`PULSE_S`."""
+    latency: Durations = field(default_factory=Durations)
+    """Of the states that came, but for the first of an upload on a connection, which may be a welcome. Rougher than the
+    verdict's, which counts what was skipped, too.
+    """
     _clients_of: dict[int, ClientRow] = field(default_factory=dict)
+    _due: dict[tuple[str, Version], float] = field(default_factory=dict)
+    _early: dict[tuple[str, Version], list[float]] = field(default_factory=dict)
+    """When states came whose worker has no answer yet."""
+    _welcomed: set[tuple[int, str]] = field(default_factory=set)
 
     @property
     def ended(self) -> int:
@@ -76,9 +136,35 @@ class Board:
         """How many clients are connected."""
         return sum(row.state == "open" for row in self.clients.values())
 
+    def groups(self) -> list[Group]:
+        """The clients by their entries in the file, in its order."""
+        members: dict[str, list[ClientRow]] = {}
+        for name, row in self.clients.items():
+            members.setdefault(entry_of(name), []).append(row)
+        return [self._group(entry, rows) for entry, rows in members.items()]
+
+    def _group(self, entry: str, rows: list[ClientRow]) -> Group:
+        states = [row.state for row in rows]
+        return Group(
+            entry,
+            members=len(rows),
+            joined=sum(row.connections > 0 for row in rows),
+            open=states.count("open"),
+            away=states.count("away"),
+            left=states.count("left"),
+            received=sum(row.received for row in rows),
+            behind=sum(upload.behind_of(entry) for upload in self.uploads.values()),
+        )
+
     def take(self, record: Record) -> None:
         self.at_s = record.at
         match record:
+            case Received():
+                self._receive(record)
+            case Published():
+                self.events += 1
+                if record.verdict == "accepted":
+                    self._publish(record)
             case Began():
                 self.phase = "running"
                 self.uploads = {upload_id: UploadRow(upload.name) for upload_id, upload in record.uploads.items()}
@@ -94,42 +180,67 @@ class Board:
                 self._clients_of[record.connection].state = "open"
             case Closed():
                 self._close(record)
-            case Received():
-                self._receive(record)
-            case Published(verdict="accepted"):
-                self._publish(record)
             case Settled():
                 self.phase = "emptying"
             case NodeExited():
                 self.phase = "over"
 
     def _close(self, record: Closed) -> None:
-        self._clients_of[record.connection].state = "left" if record.by == "browser" else "away"
+        row = self._clients_of[record.connection]
+        row.state = "left" if record.by == "browser" else "away"
+        entry = entry_of(row.name)
         for upload in self.uploads.values():
-            upload.shown.pop(record.connection, None)
+            upload.hide(record.connection, entry)
 
     def _receive(self, record: Received) -> None:
         upload = self.uploads.get(record.upload_id or "")
-        if not record.is_state or upload is None:
+        if upload is None or record.upload_id is None:
+            return
+        if record.action == "subscribed":
+            self._welcomed.add((record.connection, record.upload_id))
+        if not record.is_state:
             return
         row = self._clients_of[record.connection]
         row.received += 1
-        self.states += 1
+        self._count(record.at)
         if record.version is not None:
-            upload.shown[record.connection] = record.version
+            self._measure(record, record.upload_id, record.version, upload)
+            upload.show(record.connection, entry_of(row.name), record.version)
         if record.action == "upload_progress":
             row.shows[upload.name] = record.percent or 0
         else:
             row.shows[upload.name] = "completed" if record.action == "upload_completed" else "failed"
 
+    def _count(self, at: float) -> None:
+        self.states += 1
+        place = int(at / PULSE_S)
+        self.pulse.extend([0] * (place + 1 - len(self.pulse)))
+        self.pulse[place] += 1
+
+    def _measure(self, record: Received, upload_id: str, version: Version, upload: UploadRow) -> None:
+        key = (record.connection, upload_id)
+        if record.connection not in upload.shown or key in self._welcomed:
+            self._welcomed.discard(key)
+            return
+        due = self._due.get((upload_id, version))
+        if due is None:
+            self._early.setdefault((upload_id, version), []).append(record.at)
+        else:
+            self.latency.add(record.at - due)
+
     def _publish(self, record: Published) -> None:
         upload = self.uploads[record.upload_id]
         if record.version is None or (upload.version is not None and record.version < upload.version):
             return
+        key = (record.upload_id, record.version)
+        self._due[key] = record.scheduled_at
+        self.latency.update(at - record.scheduled_at for at in self._early.pop(key, ()))
         upload.version = record.version
         upload.stage = record.stage or ""
         upload.percent = record.percent or 0
         upload.state = "running"
+        if record.terminal:
+            upload.ended_at_s = record.at
         if record.action == "upload_completed":
             upload.state, upload.percent = "completed", 100
         elif record.action == "upload_failed":

@@ -97,7 +97,7 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
         lag_s=max(lags.at(0.99) if lags.count else 0.0, history.soon_s - SOON_S),
         laws=tuple(laws[: len(LAWS)]),
         rules=(*laws[len(LAWS) :], generator(plan, history, latency, arm=arm)),
-        expectations=tuple(check_expectations(plan, history, arm=arm)),
+        expectations=tuple(check_expectations(plan, history, arm=arm, interrupted=interrupted)),
         published=dict(Counter(record.verdict or "failed" for record in published)),
         received=dict(Counter(record.action for record in received)),
         connections=sum(isinstance(record, Opened) for record in history.records),

@@ -1,0 +1,119 @@
+"""A run while it goes on, on stderr: tables that move on a terminal, a line a second elsewhere."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from rich.live import Live
+
+from vuemantics_ws.simulation.board import Board
+from vuemantics_ws.simulation.checkers import check_laws
+from vuemantics_ws.simulation.findings import Finding
+from vuemantics_ws.simulation.history import History
+from vuemantics_ws.simulation.log import Log, Record
+from vuemantics_ws.simulation.plan import Plan
+from vuemantics_ws_cli.console import printable, say, stderr
+from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line
+from vuemantics_ws_cli.views.size import Size
+
+FRAMES_PER_S = 8
+SHARE_OF_TIME = 0.05
+"""How much of the time drawing may take, and judging the laws again: the run is what is watched, not the watching."""
+
+TURN_S = 0.0005
+"""How long the thread that draws may go on while the loop waits for its turn."""
+
+LINES_EVERY_S = 1.0
+LAWS_EVERY_S = 1.0
+JUDGING_S_MAX = 0.5
+"""The laws are judged meanwhile as long as that takes no longer. Beyond it, it would cost whoever is measured too much."""
+
+
+async def show(plan: Plan, log: Log) -> None:
+    """Show how the run stands, until cancelled."""
+    board = Board()
+    log.listen(board.take)
+    title, description = f"{plan.scenario.name}, seed {plan.seed}", printable(plan.scenario.description)
+    console = stderr()
+    if console.is_terminal and not console.is_dumb_terminal:
+        say(description)
+        await _show_tables(board, log, title, course_of(plan))
+    else:
+        say(f"{title}: {description}")
+        await _show_lines(board)
+
+
+def course_of(plan: Plan) -> Course:
+    """What of the plan is to come within its duration."""
+    duration_s = plan.scenario.duration
+    events = sum(event.at_s <= duration_s for upload in plan.uploads for event in upload.events)
+    return Course(plan.last_action_s, events)
+
+
+async def _show_lines(board: Board) -> None:
+    while True:
+        await asyncio.sleep(LINES_EVERY_S)
+        if board.phase != "starting":
+            say(progress_line(board))
+
+
+async def _show_tables(board: Board, log: Log, title: str, course: Course) -> None:
+    console = stderr()
+    loop = asyncio.get_running_loop()
+    judging = _Judging(board, log)
+    with Live(console=console, auto_refresh=False) as screen, _short_turns():
+
+        def compose(laws: LawsSoFar) -> None:
+            size = Size(console.width, console.height, console.options.ascii_only)
+            screen.update(live(board, laws, title=title, size=size, course=course))
+
+        judges = asyncio.ensure_future(judging.run())
+        try:
+            while not judges.done():
+                began_at = loop.time()
+                compose(judging.found)
+                await asyncio.to_thread(screen.refresh)
+                await asyncio.sleep(max(1 / FRAMES_PER_S, (loop.time() - began_at) / SHARE_OF_TIME))
+            judges.result()
+        finally:
+            judges.cancel()
+            compose(LawsSoFar())  # the verdict has them
+            screen.refresh()
+
+
+@contextlib.contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let the thread that draws hold up the loop's for a fraction of a millisecond at a time, and not for five."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual_s)
+
+
+class _Judging:
+    """Judges the laws now and then, as long as that does not take too long."""
+
+    def __init__(self, board: Board, log: Log) -> None:
+        self._board = board
+        self._log = log
+        self.found = LawsSoFar()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        took_s = 0.0
+        while True:
+            await asyncio.sleep(max(LAWS_EVERY_S, took_s / SHARE_OF_TIME))
+            if took_s > JUDGING_S_MAX:
+                self.found = self.found._replace(is_old=True)
+            elif self._board.phase != "starting":
+                began_at, at_s, records = loop.time(), self._board.at_s, list(self._log)
+                self.found = LawsSoFar(await asyncio.to_thread(_judge, records), at_s)
+                took_s = loop.time() - began_at
+
+
+def _judge(records: list[Record]) -> list[Finding]:
+    return check_laws(History(records))

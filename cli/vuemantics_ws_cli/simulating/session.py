@@ -1,0 +1,80 @@
+"""Runs one after the other, and what is to come of them together: an exit code, and the files that were asked for."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from vuemantics_ws.ambient import SystemClock
+from vuemantics_ws.simulation.log import Log, to_ndjson
+from vuemantics_ws.simulation.plan import Plan
+from vuemantics_ws_cli.console import complain
+from vuemantics_ws_cli.exit_codes import ExitCode
+from vuemantics_ws_cli.simulating.output_file import OutputFile
+from vuemantics_ws_cli.simulating.playing import play
+from vuemantics_ws_cli.simulating.telling import tell, tell_as_json
+from vuemantics_ws_cli.views.junit import Played, junit
+
+_ENDS_ALL = (ExitCode.INTERRUPTED, ExitCode.TIMED_OUT)
+
+
+class Session:
+    """Plays what it is given. Use it as a context manager: files are written at its end.
+
+    Args:
+        trace, junit: where to write, or None.
+        time_limit_s: for all runs together.
+
+    Raises:
+        BadSetting: a file cannot be opened.
+        EnvironmentUnfit: a file could not be written, at the end of the ``with``.
+    """
+
+    def __init__(self, *, trace: str | None, junit: str | None, as_json: bool, time_limit_s: float | None) -> None:
+        self._files = ExitStack()
+        self._trace = self._files.enter_context(OutputFile("--trace", trace))
+        self._junit = self._files.enter_context(OutputFile("--junit", junit))
+        self._as_json = as_json
+        self._time_limit_s = time_limit_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._files.__exit__(kind, error, trace)
+
+    def play(self, plans: Sequence[tuple[Plan, str]]) -> ExitCode:
+        """Play each plan and tell its verdict; each comes with the command line that plays it again. The worst code counts.
+
+        Being interrupted, or running out of time, ends all of it: what was seen until then is told.
+
+        Raises:
+            EnvironmentUnfit: a node does not start, or the server is not there.
+        """
+        clock = SystemClock()
+        until = clock.monotonic() + self._time_limit_s if self._time_limit_s is not None else None
+        worst = ExitCode.OK
+        runs: list[Played] = []
+        try:
+            for plan, replay in plans:
+                log = Log()
+                log.listen(lambda record: self._trace.write(to_ndjson([record])))
+                left_s = max(0.0, until - clock.monotonic()) if until is not None else None
+                ended = play(plan, log, quiet=self._as_json, time_limit_s=left_s)
+                if ended.report is not None:
+                    runs.append(Played(ended.report, replay))
+                    if not self._as_json:
+                        tell(runs[-1])
+                worst = max(worst, ended.code)
+                if ended.code in _ENDS_ALL:
+                    break
+        finally:
+            self._write(runs, several=len(plans) > 1)
+        if worst is ExitCode.TIMED_OUT:
+            complain(f"--time-limit: the time is over, with {len(runs)} of {len(plans)} scenarios begun")
+        return worst
+
+    def _write(self, runs: Sequence[Played], *, several: bool) -> None:
+        if self._as_json and runs:
+            tell_as_json(runs, several=several)
+        self._junit.write(junit(runs).encode())
