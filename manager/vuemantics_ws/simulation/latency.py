@@ -1,11 +1,11 @@
-"""How long states take until somebody sees them, without leaving out those that nobody saw."""
+"""How long states take until somebody sees them, those included that nobody saw; and how long it takes to connect."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.history import History, Window
-from vuemantics_ws.simulation.log import Received
+from vuemantics_ws.simulation.history import Connection, History, Window
+from vuemantics_ws.simulation.log import Opened, Received
 from vuemantics_ws.simulation.percentiles import Durations
 
 
@@ -51,6 +51,14 @@ def latency_by_entry(history: History) -> dict[str, Durations]:
             durations = found[entry] = Durations()
         durations.add(delay.seconds)
     return found
+
+
+def connect_time(connection: Connection) -> float | None:
+    """From when a client began to connect until ``auth_success``; None where it did not come so far."""
+    opened = connection.records[0]
+    if connection.authenticated_at is None or not isinstance(opened, Opened) or opened.dialed_at is None:
+        return None
+    return connection.authenticated_at - opened.dialed_at
 
 
 def entry_of(client: str) -> str:

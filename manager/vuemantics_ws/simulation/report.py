@@ -13,7 +13,7 @@ from vuemantics_ws.simulation.expected import Arm
 from vuemantics_ws.simulation.findings import Finding
 from vuemantics_ws.simulation.generator import generator
 from vuemantics_ws.simulation.history import SOON_S, History
-from vuemantics_ws.simulation.latency import latency_by_entry
+from vuemantics_ws.simulation.latency import connect_time, latency_by_entry
 from vuemantics_ws.simulation.log import Closed, Opened, Received, Record, Settled, Unreachable
 from vuemantics_ws.simulation.percentiles import Durations
 from vuemantics_ws.simulation.plan import Plan
@@ -88,6 +88,7 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
     by_entry = latency_by_entry(history)
     latency = _together(by_entry.values())
     laws = check_laws(history)
+    connect_times = (connect_time(connection) for connection in history.connections.values())
     return Report(
         scenario=history.began.scenario,
         seed=history.began.seed,
@@ -107,7 +108,7 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
         client_names={number: connection.client for number, connection in history.connections.items()},
         latency=latency.figures(),
         latency_of={entry: durations.figures() for entry, durations in by_entry.items()},
-        connect_time=_connect_times(history).figures(),
+        connect_time=Durations(took_s for took_s in connect_times if took_s is not None).figures(),
         interrupted=interrupted,
     )
 
@@ -117,14 +118,6 @@ def _together(parts: Iterable[Durations]) -> Durations:
     for part in parts:
         whole.merge(part)
     return whole
-
-
-def _connect_times(history: History) -> Durations:
-    return Durations(
-        connection.authenticated_at - connection.dialed_at
-        for connection in history.connections.values()
-        if connection.authenticated_at is not None and connection.dialed_at is not None
-    )
 
 
 def to_json(report: Report) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.expectations.case import Case, said
 from vuemantics_ws.simulation.expected import ConnectTimeExpected, LatencyExpected
 from vuemantics_ws.simulation.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.latency import delays
-from vuemantics_ws.simulation.log import Record
+from vuemantics_ws.simulation.latency import connect_time, delays
+from vuemantics_ws.simulation.log import Authenticated, Record
 from vuemantics_ws.simulation.percentiles import SHARES, Durations
 
 
@@ -48,10 +48,10 @@ def _latencies(expected: LatencyExpected, case: Case) -> Iterator[_Sample]:
 def _connect_times(expected: ConnectTimeExpected, case: Case) -> Iterator[_Sample]:
     for client in case.clients(expected.clients):
         for connection in case.connections(client):
-            if connection.authenticated_at is not None and connection.dialed_at is not None:
-                took_s = connection.authenticated_at - connection.dialed_at
-                record = next(record for record in connection.records if record.at >= connection.authenticated_at)
-                yield _Sample(took_s, client.name, record, connection.number)
+            took_s = connect_time(connection)
+            if took_s is not None:
+                greeted = next(record for record in connection.records if isinstance(record, Authenticated))
+                yield _Sample(took_s, client.name, greeted, connection.number)
 
 
 def _check(name: str, about: str, bounds: dict[str, float], case: Case, samples: list[_Sample]) -> Finding:
