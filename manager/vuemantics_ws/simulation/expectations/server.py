@@ -1,17 +1,15 @@
 """``server``: a figure that the server gives of itself."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from vuemantics_ws.simulation.expectations.case import Case, beyond, bounds
-from vuemantics_ws.simulation.expected import Reason, ServerExpected
+from vuemantics_ws.simulation.expected import ServerExpected
 from vuemantics_ws.simulation.findings import Finding, Seen, judge
 from vuemantics_ws.simulation.log import Emptied, Measured, NodeExited, Record
 
 SHUTDOWN = "shutdown_seconds"
 """How long an orderly stop took: the one figure that is measured from outside."""
-
-_VERDICTS = {"accepted", *get_args(Reason)}
 
 
 class _Reading(NamedTuple):
@@ -54,5 +52,4 @@ def _readings(metric: str, case: Case) -> Iterator[_Reading]:
 
 def _counts_a_kind(metric: str) -> bool:
     """Whether it is a counter that appears with the first of its kind."""
-    group, _, kind = metric.partition(".")
-    return (group == "events" and kind in _VERDICTS) or (group in ("closes", "limits") and kind != "")
+    return metric.startswith(("events.", "closes.", "limits."))
