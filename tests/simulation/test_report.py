@@ -77,8 +77,8 @@ def test_the_laws_the_rules_and_the_expectations_stand_apart() -> None:
 
     said = to_json(report)
 
-    assert len(said["laws"]) == 7
-    assert [rule["name"] for rule in said["rules"]] == ["documented", "taken", "generator"]
+    assert len(said["laws"]) == 9
+    assert [rule["name"] for rule in said["rules"]] == ["generator"]
     assert [expectation["name"] for expectation in said["expectations"]] == ["close"]
 
 

@@ -167,7 +167,7 @@ def test_a_node_that_falls_ends_the_run_and_is_told() -> None:
 
     assert not report.holds
     assert log.records[-1] == NodeExited(log.records[-1].at, -9, asked=False)
-    documented = next(finding for finding in report.findings if finding.name == "documented")
+    documented = next(law for law in report.laws if law.name == "documented")
     assert documented.violation is not None
     assert "exit code -9 without being told to" in documented.violation.message
 

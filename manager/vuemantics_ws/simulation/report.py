@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vuemantics_ws.simulation.checkers import LAWS, check_laws
+from vuemantics_ws.simulation.checkers import check_laws
 from vuemantics_ws.simulation.expectations import check_expectations
 from vuemantics_ws.simulation.expected import Arm
 from vuemantics_ws.simulation.findings import Finding
@@ -23,7 +23,7 @@ from vuemantics_ws.simulation.plan import Plan
 class Report:
     """What came of a run.
 
-    ``rules`` are what must hold in every run beside the laws. ``lag_s`` is by how much the 99th of a hundred events was
+    ``rules`` are what must hold of the run itself, or its verdict says little. ``lag_s`` is by how much the 99th of a hundred events was
     published late, or the observer itself was at worst: beyond some milliseconds the machine was too busy for times to mean
     much. An ``interrupted`` run is judged by what there is, so what was not seen yet is not held against it.
     """
@@ -87,7 +87,6 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
     received = [record for record in history.records if isinstance(record, Received)]
     by_entry = latency_by_entry(history)
     latency = _together(by_entry.values())
-    laws = check_laws(history)
     connect_times = (connect_time(connection) for connection in history.connections.values())
     return Report(
         scenario=history.began.scenario,
@@ -96,8 +95,8 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
         lasted_s=history.ends_at,
         cut_short=any(isinstance(record, Settled) and record.cut_short for record in history.records),
         lag_s=max(lags.at(0.99) if lags.count else 0.0, history.soon_s - SOON_S),
-        laws=tuple(laws[: len(LAWS)]),
-        rules=(*laws[len(LAWS) :], generator(plan, history, latency, arm=arm)),
+        laws=tuple(check_laws(history)),
+        rules=(generator(plan, history, latency, arm=arm),),
         expectations=tuple(check_expectations(plan, history, arm=arm, interrupted=interrupted)),
         published=dict(Counter(record.verdict or "failed" for record in published)),
         received=dict(Counter(record.action for record in received)),
