@@ -71,8 +71,8 @@ class TestVerdictView:
 
         names = [re.split(r"  +", line)[1] if line.strip() else "" for line in lines[3:] if "   " in line or not line.strip()]
         assert names[:13] == [
-            "order", "convergence", "the end arrives", "no seam", "privacy", "independence", "no residue", "documented", "taken",
-            "", "generator", "", "close",
+            "order", "convergence", "the end arrives", "no seam", "privacy", "independence", "no residue", "documented",
+            "taken", "", "generator", "", "close",
         ]  # fmt: skip
 
     def test_what_is_not_judged_in_this_arm_is_said_not_to_be(self) -> None:

@@ -23,9 +23,9 @@ from vuemantics_ws.simulation.plan import Plan
 class Report:
     """What came of a run.
 
-    ``rules`` are what must hold of the run itself, or its verdict says little. ``lag_s`` is by how much the 99th of a hundred events was
-    published late, or the observer itself was at worst: beyond some milliseconds the machine was too busy for times to mean
-    much. An ``interrupted`` run is judged by what there is, so what was not seen yet is not held against it.
+    ``rules`` are what must hold of the run itself, or its verdict says little. ``lag_s`` is by how much the 99th of a hundred
+    events was published late, or the observer itself was at worst: beyond some milliseconds the machine was too busy for times
+    to mean much. An ``interrupted`` run is judged by what there is, so what was not seen yet is not held against it.
     """
 
     scenario: str
