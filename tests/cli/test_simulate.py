@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import typer
 
-from tests.cli.program import Outcome, ended, read_until, run, running
+from tests.cli.program import Outcome, Server, ended, read_until, run, running
 from vuemantics_ws.simulation import node as node_module
 from vuemantics_ws.simulation.log import Began, NodeExited, from_ndjson
 from vuemantics_ws_cli.app import app
@@ -34,6 +34,9 @@ expect:
   - terminal: {is: completed, within: 1s}
 """
 FAILING = SMALL.replace("is: completed", "is: failed")
+
+
+UPLOAD_ID = "5c4e2f0a-9a39-4d0e-8f5f-3f1f3c0a7d11"
 
 
 @pytest.fixture
@@ -120,6 +123,38 @@ class TestUsage:
         assert outcome.code == 3
         assert "error: a node was not ready within 0 s" in outcome.err
         assert outcome.out == ""
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ("--clients 2", "--follow: expected an upload at least"),
+            (f"--follow {UPLOAD_ID}", "--clients: expected how many there are"),
+            ("--clients 2 --follow holiday", "--follow: expected a UUID, got 'holiday'"),
+            (f"--clients 0 --follow {UPLOAD_ID}", "invalid value for '--clients'"),
+            (f"--clients 2 --follow {UPLOAD_ID} --duration 0s", "--duration: expected more than 0s"),
+            (f"--clients 2 --follow {UPLOAD_ID} --duration 5", "--duration: expected a duration"),
+            (f"--clients 2 --follow {UPLOAD_ID} --url http://x", "--url: expected a URL that begins with ws://"),
+            (f"--clients 2 --follow {UPLOAD_ID} --url ws://there.example/ws", "--control: expected the control port's URL"),
+            (
+                f"quickstart --clients 2 --follow {UPLOAD_ID}",
+                "SCENARIO: expected a scenario, or --clients and --follow, got both",
+            ),
+            ("quickstart --control http://127.0.0.1:1", "--control: expected --url, too"),
+            ("quickstart --url nonsense", "--url: expected a URL that begins with ws://"),
+        ],
+    )
+    def test_what_does_not_go_together_is_refused(self, arguments: str, words: str) -> None:
+        outcome = run("simulate", *arguments.split())
+
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith(f"error: {words}")
+
+    @pytest.mark.parametrize("what", ["quickstart", f"--clients 2 --follow {UPLOAD_ID}"])
+    def test_a_server_that_is_not_there_is_an_unfit_environment(self, what: str) -> None:
+        outcome = run("simulate", *what.split(), "--url", "ws://127.0.0.1:1/ws", "--control", "http://127.0.0.1:1")
+
+        assert (outcome.code, outcome.out) == (3, "")
+        assert "error: no server answers at http://127.0.0.1:1" in outcome.err
 
     def test_its_examples_parse(self) -> None:
         command = typer.main.get_command(app).commands["simulate"]  # type: ignore[attr-defined]
@@ -242,6 +277,65 @@ class TestRuns:
         assert "laws so far: order" in shown
         assert "small holds" in shown
         assert "\x1b[" in shown
+
+
+@pytest.mark.slow
+class TestRunningServer:
+    def test_a_scenario_is_played_at_a_server_that_runs_already(self, open_server: Server, scenario: Path) -> None:
+        outcome = run("simulate", str(scenario), "--json", *open_server.at_url)
+
+        assert outcome.code == 0, outcome.err
+        (said,) = outcome.objects
+        assert said["published"] == {"accepted": 5}
+        assert said["replay"] == f"vuemantics-ws simulate {scenario} --seed 1 {' '.join(open_server.at_url)}"
+        assert open_server.process.poll() is None
+
+    def test_clients_see_what_somebody_else_publishes_until_it_ends(self, open_server: Server, upload_id: str) -> None:
+        with running("simulate", "--clients", "3", "--follow", upload_id, *open_server.at_url) as process:
+            read_until(process.stderr, "3 of 3 clients connected")
+
+            for progress in ("0", "50", "completed"):
+                assert run("publish", upload_id, progress, *open_server.at_control).code == 0
+
+            outcome = ended(process)
+        assert outcome.code == 0, outcome.out
+        assert "visitors holds, seed 1: 0 events published, 9 states received on 3 connections" in outcome.out.replace(
+            "\n", " "
+        )
+        assert "duration" not in outcome.out
+
+    def test_clients_leave_after_their_duration_whatever_has_ended(self, open_server: Server, upload_id: str) -> None:
+        run("publish", upload_id, "50", *open_server.at_control)
+
+        outcome = run(
+            "simulate",
+            "--clients",
+            "2",
+            "--follow",
+            upload_id,
+            "--user",
+            "alice",
+            "--duration",
+            "1s",
+            "--json",
+            *open_server.at_url,
+        )
+
+        (said,) = outcome.objects
+        assert said["received"]["upload_progress"] >= 2
+        assert outcome.code == 0, said
+        assert said["lasted_s"] < 8
+
+    def test_an_interrupted_visit_shows_what_was_seen(self, open_server: Server, upload_id: str) -> None:
+        run("publish", upload_id, "50", *open_server.at_control)
+        with running("simulate", "--clients", "2", "--follow", upload_id, *open_server.at_url) as process:
+            read_until(process.stderr, "2 of 2 clients connected")
+
+            process.send_signal(signal.SIGINT)
+
+            outcome = ended(process)
+        assert outcome.code == 130
+        assert "visitors was interrupted" in outcome.out
 
 
 def children(parent: int) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 from tests.simulation.histories import CAT, DOG, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.board import Board
-from vuemantics_ws.simulation.log import Began, ClientFacts, Received, Unreachable
+from vuemantics_ws.simulation.log import Began, ClientFacts, Received, Unreachable, UploadFacts
 
 
 def board(story: Story) -> Board:
@@ -121,3 +121,15 @@ def test_a_crowd_is_counted_by_its_entries() -> None:
 
 def test_every_answered_event_counts() -> None:
     assert board(Story().publishes(CAT, 1, 2).publishes(CAT, 1, 1, verdict="stale")).events == 2
+
+
+def test_an_upload_that_others_publish_is_what_the_clients_see_of_it() -> None:
+    uploads = {CAT: UploadFacts("cat", "alice", ends=False, published=False)}
+    story = Story(uploads=uploads).joins("desk").joins("phone").follows("desk", CAT).gets("desk", CAT, 1, 2)
+    story.gets("phone", CAT, 1, 1)
+
+    row = board(story).uploads[CAT]
+    assert (row.state, row.version, row.up_to_date, row.behind) == ("running", Version(1, 2), 1, 1)
+
+    made = board(story.gets("desk", CAT, 1, 3, end=True))
+    assert (made.uploads[CAT].state, made.ended, made.latency.count) == ("completed", 1, 0)

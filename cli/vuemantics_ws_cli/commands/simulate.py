@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vuemantics_ws_cli.exit_codes import ExitCode
-from vuemantics_ws_cli.options import examples
+from vuemantics_ws_cli.options import SERVER_PANEL, Secret, examples
 
 if TYPE_CHECKING:
-    from vuemantics_ws.simulation.plan import Plan
+    from vuemantics_ws_cli.simulating.playing import Play
 
 EPILOG = examples(
     "vuemantics-ws simulate quickstart",
     "vuemantics-ws simulate quickstart --seed 7 --json",
-    "vuemantics-ws simulate ./one.yaml ./another.yaml --junit results.xml --trace run.ndjson",
+    "vuemantics-ws simulate ./one.yaml ./two.yaml --junit results.xml",
+    "vuemantics-ws simulate quickstart --url ws://127.0.0.1:8765/ws/uploads",
+    "vuemantics-ws simulate --clients 50 --follow 5c4e2f0a-9a39-4d0e-8f5f-3f1f3c0a7d11",
 )
+CLIENTS_PANEL = "Clients without a scenario"
 
 NOT_BUILT = {
     "--virtual": "playing in virtual time",
@@ -36,7 +39,7 @@ def _not_built(option: str, value: object) -> None:
 def simulate(
     scenarios: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SCENARIO]...", help="Bundled scenarios' names, or files.", show_default=False),
+        typer.Argument(metavar="SCENARIO", help="Bundled scenarios' names, or files.", show_default=False),
     ] = None,
     seed: Annotated[
         int | None,
@@ -59,6 +62,65 @@ def simulate(
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="The verdict as one JSON object on stdout; of several, all in one.")
     ] = False,
+    clients: Annotated[
+        int | None,
+        typer.Option(
+            "--clients",
+            metavar="NUMBER",
+            min=1,
+            max=10_000,
+            help="Open so many at a server that runs already.",
+            rich_help_panel=CLIENTS_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    follow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--follow",
+            metavar="UPLOAD_ID",
+            help="An upload that all of them follow; may be given again.",
+            rich_help_panel=CLIENTS_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user",
+            metavar="USER",
+            help="Whose they are. By default each is somebody else's.",
+            rich_help_panel=CLIENTS_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            "--duration",
+            metavar="DURATION",
+            help="How long they stay at most, such as 30s. By default until every upload has ended.",
+            rich_help_panel=CLIENTS_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="A server that runs already, instead of one that is started.",
+            rich_help_panel=SERVER_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control", metavar="URL", help="That server's control port.", rich_help_panel=SERVER_PANEL, show_default=False
+        ),
+    ] = None,
+    secret: Secret = None,
     virtual: Annotated[bool, typer.Option("--virtual", metavar="", hidden=True, help="Not built yet.")] = False,
     sweep: Annotated[str | None, typer.Option("--sweep", metavar="SEEDS", hidden=True, help="Not built yet.")] = None,
     shrink: Annotated[bool, typer.Option("--shrink", metavar="", hidden=True, help="Not built yet.")] = False,
@@ -72,11 +134,16 @@ def simulate(
     expectation of the file. Exits with 0 when all of them hold, and with 1 when one does not, or when nothing was seen that
     could have broken it. Ctrl-C shows what was seen until then, and exits with 130.
 
-    The server listens on loopback, on ports of its own, and is gone at the end, however the run ends.
+    The server listens on loopback, on ports of its own, and is gone at the end, however the run ends. With --url it is one that
+    runs already.
+
+    Without a scenario, --clients and --follow open clients at a server that runs already, as --url, --control and their
+    variables name it, and show what they see of uploads that somebody else publishes.
     """
     from vuemantics_ws.quantities import parse_duration
     from vuemantics_ws_cli.options import read_option
     from vuemantics_ws_cli.simulating.session import Session
+    from vuemantics_ws_cli.simulating.wanted import Server, read_scenarios, read_visitors
 
     for option, value in (
         ("--virtual", virtual),
@@ -87,35 +154,18 @@ def simulate(
         ("--html", html),
     ):
         _not_built(option, value)
-    time_limit_s = read_option("--time-limit", parse_duration, time_limit) if time_limit is not None else None
-    plans = _read(scenarios or [], seed)
-    with Session(trace=trace, junit=junit, as_json=as_json, time_limit_s=time_limit_s) as session:
-        code = session.play(plans)
+    limit_s, duration_s = (
+        read_option(option, parse_duration, text) if text is not None else None
+        for option, text in (("--time-limit", time_limit), ("--duration", duration))
+    )
+    server = Server(url, control, secret)
+    plays: list[Play]
+    if clients is None and not follow and user is None and duration_s is None:
+        plays = read_scenarios(scenarios or [], seed, server)
+    else:
+        plays = [read_visitors(scenarios or [], clients, follow or [], user, duration_s, seed, server)]
+    with Session(trace=trace, junit=junit, as_json=as_json, time_limit_s=limit_s) as session:
+        code = session.play(plays)
     if code is ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     raise typer.Exit(code)
-
-
-def _read(scenarios: list[str], seed: int | None) -> "list[tuple[Plan, str]]":
-    """Each scenario's plan with the command line that plays it again. All are read before the first is played.
-
-    Raises:
-        BadScenario: one of them is wrong; all that is wrong with it is told.
-        BadSetting: there is none.
-    """
-    import shlex
-
-    from vuemantics_ws.errors import BadSetting
-    from vuemantics_ws.simulation.bundled import bundled_names, resolve_scenario
-    from vuemantics_ws.simulation.plan import make_plan
-    from vuemantics_ws.simulation.reader import load_scenario
-
-    if not scenarios:
-        names = ", ".join(bundled_names())
-        raise BadSetting("SCENARIO: expected one at least", setting="SCENARIO", hint=f"a file, or one of: {names}")
-    plans = []
-    for scenario in scenarios:
-        read = load_scenario(resolve_scenario(scenario))
-        plan = make_plan(read, read.seed if seed is None else seed)
-        plans.append((plan, shlex.join(["vuemantics-ws", "simulate", scenario, "--seed", str(plan.seed)])))
-    return plans

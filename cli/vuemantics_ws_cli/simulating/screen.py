@@ -30,15 +30,15 @@ JUDGING_S_MAX = 0.5
 """The laws are judged meanwhile as long as that takes no longer. Beyond it, it would cost whoever is measured too much."""
 
 
-async def show(plan: Plan, log: Log) -> None:
-    """Show how the run stands, until cancelled."""
+async def show(plan: Plan, log: Log, *, others_publish: bool = False) -> None:
+    """Show how the run stands, until cancelled. Where ``others_publish``, nobody knows what is to come."""
     board = Board()
     log.listen(board.take)
     title, description = f"{plan.scenario.name}, seed {plan.seed}", printable(plan.scenario.description)
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal:
         say(description)
-        await _show_tables(board, log, title, course_of(plan))
+        await _show_tables(board, log, title, None if others_publish else course_of(plan))
     else:
         say(f"{title}: {description}")
         await _show_lines(board)
@@ -58,7 +58,7 @@ async def _show_lines(board: Board) -> None:
             say(progress_line(board))
 
 
-async def _show_tables(board: Board, log: Log, title: str, course: Course) -> None:
+async def _show_tables(board: Board, log: Log, title: str, course: Course | None) -> None:
     console = stderr()
     loop = asyncio.get_running_loop()
     judging = _Judging(board, log)

@@ -7,11 +7,10 @@ from typing import Self
 
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.simulation.log import Log, to_ndjson
-from vuemantics_ws.simulation.plan import Plan
 from vuemantics_ws_cli.console import complain
 from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.simulating.output_file import OutputFile
-from vuemantics_ws_cli.simulating.playing import play
+from vuemantics_ws_cli.simulating.playing import Play, play
 from vuemantics_ws_cli.simulating.telling import tell, tell_as_json
 from vuemantics_ws_cli.views.junit import Played, junit
 
@@ -43,8 +42,8 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._files.__exit__(kind, error, trace)
 
-    def play(self, plans: Sequence[tuple[Plan, str]]) -> ExitCode:
-        """Play each plan and tell its verdict; each comes with the command line that plays it again. The worst code counts.
+    def play(self, plays: Sequence[Play]) -> ExitCode:
+        """Play each of them, and tell its verdict. The worst code counts.
 
         Being interrupted, or running out of time, ends all of it: what was seen until then is told.
 
@@ -56,22 +55,22 @@ class Session:
         worst = ExitCode.OK
         runs: list[Played] = []
         try:
-            for plan, replay in plans:
+            for each in plays:
                 log = Log()
                 log.listen(lambda record: self._trace.write(to_ndjson([record])))
                 left_s = max(0.0, until - clock.monotonic()) if until is not None else None
-                ended = play(plan, log, quiet=self._as_json, time_limit_s=left_s)
+                ended = play(each, log, quiet=self._as_json, time_limit_s=left_s)
                 if ended.report is not None:
-                    runs.append(Played(ended.report, replay))
+                    runs.append(Played(ended.report, each.replay))
                     if not self._as_json:
                         tell(runs[-1])
                 worst = max(worst, ended.code)
                 if ended.code in _ENDS_ALL:
                     break
         finally:
-            self._write(runs, several=len(plans) > 1)
+            self._write(runs, several=len(plays) > 1)
         if worst is ExitCode.TIMED_OUT:
-            complain(f"--time-limit: the time is over, with {len(runs)} of {len(plans)} scenarios begun")
+            complain(f"--time-limit: the time is over, with {len(runs)} of {len(plays)} scenarios begun")
         return worst
 
     def _write(self, runs: Sequence[Played], *, several: bool) -> None:

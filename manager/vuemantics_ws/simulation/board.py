@@ -29,7 +29,10 @@ PULSE_S = 0.5
 
 @dataclass(slots=True)
 class UploadRow:
-    """An upload as its server has it: what was accepted last, and what whoever follows it shows of it."""
+    """An upload as its server has it: what was accepted last, and what whoever follows it shows of it.
+
+    Of one that the run itself does not publish (not ``published``), the newest that anybody got.
+    """
 
     name: str
     state: UploadState = "waiting"
@@ -37,6 +40,7 @@ class UploadRow:
     percent: int = 0
     version: Version | None = None
     ended_at_s: float = 0.0
+    published: bool = True
     shown: dict[int, Version] = field(default_factory=dict)
     """What each open connection that follows it got last."""
     _counts: dict[str, dict[Version, int]] = field(default_factory=dict)
@@ -58,6 +62,21 @@ class UploadRow:
         if newest is None:
             return 0
         return sum(count for version, count in self._counts.get(entry, {}).items() if version < newest)
+
+    def become(self, state: Published | Received, version: Version) -> None:
+        """Somebody has this state of it, which may be older."""
+        if self.version is not None and version < self.version:
+            return
+        self.version = version
+        self.stage = state.stage or ""
+        self.percent = state.percent if state.percent is not None else self.percent
+        self.state = "running"
+        if state.terminal:
+            self.ended_at_s = state.at
+        if state.action == "upload_completed":
+            self.state, self.percent = "completed", 100
+        elif state.action == "upload_failed":
+            self.state = "failed"
 
     def show(self, connection: int, entry: str, version: Version) -> None:
         self.hide(connection, entry)
@@ -167,7 +186,10 @@ class Board:
                     self._publish(record)
             case Began():
                 self.phase = "running"
-                self.uploads = {upload_id: UploadRow(upload.name) for upload_id, upload in record.uploads.items()}
+                self.uploads = {
+                    upload_id: UploadRow(upload.name, published=upload.published)
+                    for upload_id, upload in record.uploads.items()
+                }
                 self.clients = {name: ClientRow(name, client.user) for name, client in record.clients.items()}
             case Opened():
                 row = self.clients[record.client]
@@ -204,7 +226,10 @@ class Board:
         row.received += 1
         self._count(record.at)
         if record.version is not None:
-            self._measure(record, record.upload_id, record.version, upload)
+            if upload.published:
+                self._measure(record, record.upload_id, record.version, upload)
+            else:
+                upload.become(record, record.version)
             upload.show(record.connection, entry_of(row.name), record.version)
         if record.action == "upload_progress":
             row.shows[upload.name] = record.percent or 0
@@ -230,18 +255,9 @@ class Board:
 
     def _publish(self, record: Published) -> None:
         upload = self.uploads[record.upload_id]
-        if record.version is None or (upload.version is not None and record.version < upload.version):
+        if record.version is None:
             return
         key = (record.upload_id, record.version)
         self._due[key] = record.scheduled_at
         self.latency.update(at - record.scheduled_at for at in self._early.pop(key, ()))
-        upload.version = record.version
-        upload.stage = record.stage or ""
-        upload.percent = record.percent or 0
-        upload.state = "running"
-        if record.terminal:
-            upload.ended_at_s = record.at
-        if record.action == "upload_completed":
-            upload.state, upload.percent = "completed", 100
-        elif record.action == "upload_failed":
-            upload.state = "failed"
+        upload.become(record, record.version)
