@@ -339,6 +339,19 @@ def test_nobody_who_reads_slowly_is_judged_by_when_it_reads() -> None:
     assert read_late(slowly=True) == []
 
 
+def test_on_a_server_that_ran_before_users_may_have_asked_for_something_at_another_time() -> None:
+    def told(*, shared: bool) -> Story:
+        story = Story()
+        began = story.records[0]
+        assert isinstance(began, Began)
+        story.records[0] = replace(began, shared=shared)
+        return story.joins("desk").gets("desk", "of-another-run", 1, 1).gets("desk", CAT, 1, 1)
+
+    assert privacy(told(shared=False).history()).verdict == "violated"
+    assert (privacy(told(shared=True).history()).verdict, privacy(told(shared=True).history()).samples) == ("held", 1)
+    assert privacy(told(shared=True).gets("desk", DOG, 1, 1).history()).verdict == "violated"
+
+
 class TestMessyWorkers:
     @pytest.mark.parametrize("verdict", ["accepted", "stale", "after_terminal", "duplicate"])
     def test_a_slip_may_be_accepted_or_refused(self, verdict: str) -> None:

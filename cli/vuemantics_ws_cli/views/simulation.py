@@ -1,7 +1,7 @@
 """A scenario while it runs. Data in, something to print out: no view knows the time or the terminal."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -19,6 +19,9 @@ from vuemantics_ws_cli.views.verdict import STYLES as VERDICT_STYLES
 
 WIDE = 140
 """From this many columns on, uploads and clients stand side by side."""
+
+AIRY = 30
+"""From this many lines on, there is an empty one between the parts."""
 
 _STYLES = {
     "completed": "green",
@@ -52,18 +55,20 @@ class LawsSoFar(NamedTuple):
 def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Course | None = None) -> RenderableType:
     """Everything at a glance: how far it is, the uploads, the clients, what the laws say so far. Never higher than ``size``."""
     wide = size.width >= WIDE
-    rows = max(3, size.height - 12 if wide else (size.height - 16) // 2)
+    airy = size.height >= AIRY
+    rows = max(3, size.height - 12 - 2 * airy if wide else (size.height - 16 - 3 * airy) // 2)
     column = (size.width - 4) // 2 if wide else size.width
     uploads = _uploads(list(board.uploads.values()), column, rows, ascii_only=size.ascii_only)
     clients = _everybody(board, rows)
-    tables: RenderableType = Group(uploads, clients)
+    air = [Text()] if airy else []
+    tables: RenderableType = Group(uploads, *air, clients)
     if wide:
         beside = Table.grid(padding=(0, 2), expand=True)
         beside.add_column(ratio=1)
         beside.add_column(ratio=1)
         beside.add_row(uploads, clients)
         tables = beside
-    return Group(_heading(board, title, size, course), _measured(board, size, course), tables, _laws_so_far(laws))
+    return Group(_heading(board, title, size, course), _measured(board, size, course), *air, tables, *air, _laws_so_far(laws))
 
 
 def _heading(board: Board, title: str, size: Size, course: Course | None) -> Text:
@@ -98,8 +103,9 @@ def _uploads(uploads: Sequence[UploadRow], width: int, rows: int, *, ascii_only:
     ended = sum(upload.state in ("completed", "failed") for upload in uploads)
     table = _table(f"{ended:,} of {len(uploads):,} uploads ended")
     for name in ("upload", "stage", "progress", "version", "current"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if name == "current" else "left")
-    bar_width = max(6, min(24, width - 62))
+        justify: Literal["left", "right"] = "right" if name == "current" else "left"
+        table.add_column(name, no_wrap=True, overflow="ellipsis", justify=justify, ratio=1 if name == "progress" else None)
+    bar_width = max(6, min(40, width - 62))
     shown = uploads if len(uploads) <= rows else sorted(uploads, key=_interest)[:rows]
     for upload in shown:
         style = _STYLES[upload.state]

@@ -47,7 +47,10 @@ def no_seam(history: History) -> Finding:
 
 
 def privacy(history: History) -> Finding:
-    """Nobody gets a message about an upload that the access rule does not give them, or that they never asked for."""
+    """Nobody gets a message about an upload that the access rule does not give them, or that they never asked for.
+
+    A server that ran before may know of uploads that the run does not, and that its users asked for at another time.
+    """
     asks = any(client.subscribes for client in history.began.clients.values())
     return judge("privacy", "nobody learns of what is not theirs", history, _privacy(history), applies=asks)
 
