@@ -65,7 +65,7 @@ class TestServer:
 
         assert (finding.verdict, finding.samples) == ("held", 1)
 
-    @pytest.mark.parametrize("metric", ["outbox_bytes_max", "conflated", "shutdown_seconds"])
+    @pytest.mark.parametrize("metric", ["unowned_events", "conflated", "shutdown_seconds"])
     def test_what_the_server_never_said_proves_nothing(self, metric: str) -> None:
         assert judged(f"server: {{metric: {metric}, max: 0}}", story().counts(deliveries=3).is_over()).verdict == "vacuous"
 

@@ -85,11 +85,11 @@ class Case:
 
     @cached_property
     def _published(self) -> dict[tuple[str, Version], Published]:
-        found: dict[tuple[str, Version], Published] = {}
-        for record in self.history.published:
-            if record.verdict == "accepted" and record.version is not None:
-                found.setdefault((record.upload_id, record.version), record)
-        return found
+        return {
+            (upload_id, accepted.version): accepted.published
+            for upload_id in self.history.began.uploads
+            for accepted in self.history.accepted(upload_id)
+        }
 
     @cached_property
     def _last_due_s(self) -> dict[str, float]:
