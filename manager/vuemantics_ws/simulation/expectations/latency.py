@@ -1,8 +1,9 @@
 """``latency`` and ``connect_time``: upper bounds on how long things take, for shares of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from vuemantics_ws.core.upload import Version
 from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.expectations.case import Case, said
 from vuemantics_ws.simulation.expected import ConnectTimeExpected, LatencyExpected
@@ -13,13 +14,21 @@ from vuemantics_ws.simulation.percentiles import SHARES, Durations
 
 
 class _Sample(NamedTuple):
-    """What took how long; ``words`` names it."""
+    """What took this client how long. ``due`` is the state that it waited for, where it was one."""
 
     seconds: float
-    words: str
+    client: str
     record: Record
     connection: int
     upload_id: str | None = None
+    due: Version | None = None
+
+    def words(self, case: Case) -> str:
+        if self.due is None or self.upload_id is None:
+            return self.client
+        upload = case.history.upload(self.upload_id)
+        name = upload.name if upload is not None else "an unknown upload"
+        return f"{self.client} with ({self.due.attempt}, {self.due.seq}) of {name}"
 
 
 def check_latency(expected: LatencyExpected, case: Case) -> Finding:
@@ -39,10 +48,8 @@ def check_connect_time(expected: ConnectTimeExpected, case: Case) -> Finding:
 
 def _latencies(expected: LatencyExpected, case: Case) -> Iterator[_Sample]:
     clients, ids = case.client_names(expected.clients), case.upload_ids(expected.uploads)
-    names = {upload_id: upload.name for upload_id, upload in case.history.began.uploads.items()}
     for seconds, due, state, window in delays(case.history, clients=clients, upload_ids=ids):
-        words = f"({due.attempt}, {due.seq}) of {names.get(window.upload_id, 'an unknown upload')}"
-        yield _Sample(seconds, f"{window.connection.client} with {words}", state, window.connection.number, window.upload_id)
+        yield _Sample(seconds, window.connection.client, state, state.connection, window.upload_id, due)
 
 
 def _connect_times(expected: ConnectTimeExpected, case: Case) -> Iterator[_Sample]:
@@ -57,10 +64,10 @@ def _connect_times(expected: ConnectTimeExpected, case: Case) -> Iterator[_Sampl
 def _check(name: str, about: str, bounds: dict[str, float], case: Case, samples: list[_Sample]) -> Finding:
     durations = Durations(sample.seconds for sample in samples)
     names = [share for share in SHARES if share in {"p50", "p99", "max", *bounds}]
-    return judge(name, about, case.history, _judge(bounds, durations, samples), figures=durations.figures(names))
+    return judge(name, about, case.history, _judge(bounds, durations, samples, case), figures=durations.figures(names))
 
 
-def _judge(bounds: dict[str, float], durations: Durations, samples: Iterable[_Sample]) -> Iterator[Seen]:
+def _judge(bounds: dict[str, float], durations: Durations, samples: Sequence[_Sample], case: Case) -> Iterator[Seen]:
     """Every sample; where a bound is broken, each that took longer than that bound is wrong."""
     broken = {name: bound for name, bound in bounds.items() if durations.at(SHARES[name]) > bound}
     strictest = min(broken, key=lambda name: broken[name], default=None)
@@ -70,7 +77,7 @@ def _judge(bounds: dict[str, float], durations: Durations, samples: Iterable[_Sa
         if strictest is not None and sample.seconds > broken[strictest]:
             wrong = (
                 f"{strictest} is {format_ms(durations.at(SHARES[strictest]))}, expected at most "
-                f"{format_duration(broken[strictest])}; {longer} of {durations.count} took longer, first {sample.words}: "
+                f"{format_duration(broken[strictest])}; {longer} of {durations.count} took longer, first {sample.words(case)}: "
                 f"{format_ms(sample.seconds)}"
             )
         yield Seen(wrong, sample.record, sample.connection, sample.upload_id)
