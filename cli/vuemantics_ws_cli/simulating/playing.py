@@ -7,7 +7,6 @@ import signal
 from typing import NamedTuple
 
 from vuemantics_ws.ambient import SystemClock
-from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.log import Began, Log, Received, Record
 from vuemantics_ws.simulation.plan import Plan
 from vuemantics_ws.simulation.report import Report, judge_run
@@ -98,7 +97,7 @@ class _Ends:
     """Stops a run some time after the clients have seen the end of every upload."""
 
     def __init__(self, plan: Plan, stop: asyncio.Event) -> None:
-        self._newest: dict[str, tuple[Version, bool]] = {}
+        self._newest: dict[str, tuple[tuple[int, int], bool]] = {}
         self._uploads = [upload.upload_id for upload in plan.uploads]
         self._stop = stop
 
