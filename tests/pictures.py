@@ -12,7 +12,8 @@ from vuemantics_ws.simulation.plan import make_plan
 from vuemantics_ws.simulation.reader import load_scenario
 from vuemantics_ws_cli.simulating.screen import course_of
 from vuemantics_ws_cli.views.picture import WIDTH, picture
-from vuemantics_ws_cli.views.simulation import LawsSoFar, Size, live
+from vuemantics_ws_cli.views.simulation import LawsSoFar, live
+from vuemantics_ws_cli.views.size import Size
 
 DOCS = Path(__file__).parent.parent / "docs"
 
