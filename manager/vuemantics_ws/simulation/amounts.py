@@ -1,9 +1,13 @@
-"""How values are written in a scenario file: every quantity with its unit, a range as ``a..b``, chance as ``~mean``."""
+"""How values are written in a scenario file: every quantity with its unit, a range as ``a..b``, chance as ``~mean``.
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, NoReturn
+What reads a value stands beside the pattern with which the JSON Schema describes it.
+"""
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from vuemantics_ws.errors import BadQuantity
@@ -12,15 +16,30 @@ from vuemantics_ws.quantities import parse_bandwidth, parse_duration, parse_rate
 from vuemantics_ws.simulation.dice import Draw, Exponential, Spread
 from vuemantics_ws.simulation.pipeline import PERCENTS
 
+DURATION_MAX = "31d"
+RATE_MAX = "1000000/s"
+BANDWIDTH_MAX = "1000GB/s"
+SEEDS_MAX = 1_000_000
+"""Seeds of one sweep."""
+
+CHOICES_MAX = 16
+"""Names that one hint shows."""
+
 UNBUILT = "unbuilt"
 """The type of the error for what is right, and not built yet."""
 
 
 class Model(BaseModel):
-    """Takes what the format has, and nothing else. ``unbuilt`` are the keys that it has and that are not built yet."""
+    """Takes what the format has, and nothing else. The docstring of a key is its description in the JSON Schema."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    unbuilt: ClassVar[frozenset[str]] = frozenset()
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class Seeds(NamedTuple):
+    """A range of seeds, both included."""
+
+    first: int
+    last: int
 
 
 def refuse(message: str) -> NoReturn:
@@ -33,46 +52,74 @@ def not_built(what: str) -> NoReturn:
     raise PydanticCustomError(UNBUILT, "{message}", {"message": f"{what} is not built yet"})
 
 
-def _quantity(value: Any, read: Callable[[str], float], example: str) -> float:
-    if value == 0 and type(value) is int:
-        return 0.0
-    if not isinstance(value, str):
-        refuse(f"expected {example}, got {_show(value)}")
-    try:
-        return read(value)
-    except BadQuantity as error:
-        refuse(error.message)
+def unbuilt(what: str) -> WrapValidator:
+    """Marks a key that the format knows and this version does not do. A mistake in its value comes first."""
+
+    def validate(value: Any, read: Callable[[Any], Any]) -> NoReturn:
+        read(value)
+        not_built(what)
+
+    return WrapValidator(validate)
 
 
-def _show(value: Any) -> str:
+def nearest(name: object, names: Iterable[str]) -> str:
+    """A hint with the nearest of the names, ready to stand at the end of a sentence; empty where none is near."""
+    near = get_close_matches(str(name)[:100], list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def choice(name: object, names: Iterable[str]) -> str:
+    """Like :func:`nearest`; where none is near, the hint has all of them, as far as they are few."""
+    there_are = list(names)
+    more = ", …" if len(there_are) > CHOICES_MAX else ""
+    return nearest(name, there_are) or f" (there is: {', '.join(there_are[:CHOICES_MAX])}{more})"
+
+
+def show(value: Any) -> str:
+    """A value of a file as an error quotes it."""
     if isinstance(value, dict):
         return "keys and values"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return repr(value[:40])
     return "a list" if isinstance(value, list) else "nothing" if value is None else repr(value)[:40]
 
 
+def _quantity(value: Any, read: Callable[[str], float], expected: str, unit: str, most: str) -> float:
+    if value == 0 and type(value) is int:
+        return 0.0
+    if not isinstance(value, str):
+        hint = f" (did you mean {value}{unit}?)" if type(value) in (int, float) else ""
+        refuse(f"expected {expected}, got {show(value)}{hint}")
+    try:
+        found = read(value)
+    except BadQuantity as error:
+        refuse(error.message)
+    return found if found <= read(most) else refuse(f"expected at most {most}, got {value[:40]!r}")
+
+
 def read_duration(value: Any) -> float:
-    return _quantity(value, parse_duration, "a duration with its unit, such as 250ms or 30s")
+    return _quantity(value, parse_duration, "a duration with its unit, such as 250ms or 30s", "s", DURATION_MAX)
 
 
 def read_share(value: Any) -> float:
-    return _quantity(value, parse_share, "a share such as 10%")
+    return _quantity(value, parse_share, "a share such as 10%", "%", "100%")
 
 
 def read_rate(value: Any) -> float:
-    rate = _quantity(value, parse_rate, "a rate such as 20/s")
+    rate = _quantity(value, parse_rate, "a rate such as 20/s", "/s", RATE_MAX)
     return rate if rate > 0 else refuse("expected a rate above 0/s")
 
 
 def read_bandwidth(value: Any) -> float:
-    bandwidth = _quantity(value, parse_bandwidth, "a bandwidth such as 40kB/s")
+    bandwidth = _quantity(value, parse_bandwidth, "a bandwidth such as 40kB/s", "kB/s", BANDWIDTH_MAX)
     return bandwidth if bandwidth > 0 else refuse("expected a bandwidth above 0B/s")
 
 
 def read_spread(value: Any) -> Spread:
     """``5s`` or ``0s..5s``."""
-    if not isinstance(value, str):
-        return Spread(*[read_duration(value)] * 2)
-    low, dots, high = value.partition("..")
+    low, dots, high = value.partition("..") if isinstance(value, str) else (value, "", "")
     if not dots:
         return Spread(*[read_duration(value)] * 2)
     spread = Spread(read_duration(low), read_duration(high))
@@ -99,32 +146,78 @@ def read_bound(value: Any) -> float:
             return float(read(value if isinstance(value, str) else ""))
         except BadQuantity:
             continue
-    refuse(f"expected a number, or a quantity such as 300kB, 12s, 60/s or 5%, got {_show(value)}")
+    refuse(f"expected a number, or a quantity such as 300kB, 12s, 60/s or 5%, got {show(value)}")
+
+
+def read_seeds(value: Any) -> Seeds:
+    """``1..500``."""
+    first, dots, last = value.partition("..") if isinstance(value, str) else ("", "", "")
+    if not (dots and all(seed.isascii() and seed.isdigit() and len(seed) <= 18 for seed in (first, last))):
+        refuse(f"expected a range of seeds such as 1..500, got {show(value)}")
+    seeds = Seeds(int(first), int(last))
+    if seeds.first > seeds.last:
+        refuse(f"expected a range from the smaller to the larger, got {value!r}")
+    if seeds.last - seeds.first >= SEEDS_MAX:
+        refuse(f"expected at most {SEEDS_MAX} seeds, got {seeds.last - seeds.first + 1}")
+    return seeds
 
 
 def read_names(value: Any) -> Any:
     """``all`` becomes None, one name a list of it."""
     if value == "all":
         return None
+    if value == []:
+        refuse("expected all, a name, or a list of names that is not empty")
     return [value] if isinstance(value, str) else value
 
 
 def read_stage(value: Any) -> Stage:
     """A stage that lasts: ends are outcomes."""
-    if value not in tuple(PERCENTS):
-        refuse(f"expected one of {', '.join(PERCENTS)}, got {_show(value)}")
+    if not isinstance(value, str) or value not in tuple(PERCENTS):
+        refuse(f"expected one of {', '.join(PERCENTS)}, got {show(value)}{nearest(value, PERCENTS)}")
     return Stage(value)
 
 
-Duration = Annotated[float, BeforeValidator(read_duration, json_schema_input_type=str)]
-Share = Annotated[float, BeforeValidator(read_share, json_schema_input_type=str)]
-Rate = Annotated[float, BeforeValidator(read_rate, json_schema_input_type=str)]
-Bandwidth = Annotated[float, BeforeValidator(read_bandwidth, json_schema_input_type=str)]
-Bound = Annotated[float, BeforeValidator(read_bound, json_schema_input_type=str | float)]
-DurationDraw = Annotated[Draw, BeforeValidator(read_draw, json_schema_input_type=str)]
-DurationSpread = Annotated[Spread, BeforeValidator(read_spread, json_schema_input_type=str)]
-Names = Annotated[list[str] | None, BeforeValidator(read_names, json_schema_input_type=str | list[str])]
-PipelineStage = Annotated[Stage, BeforeValidator(read_stage, json_schema_input_type=str)]
+# How the JSON Schema says the same. 0 needs no unit.
+
+_NUMBER = r"[0-9]+(\.[0-9]+)?"
+_ONE = rf"\s*(0|({_NUMBER}(ms|min|s|m|h|d))+)\s*"
+_SIZE = r"(B|kB|KiB|MB|MiB|GB|GiB)"
+
+
+def written(pattern: str, *, zero: bool = True) -> WithJsonSchema:
+    """A text of this pattern; with ``zero`` the number 0 as well."""
+    if not zero:
+        return WithJsonSchema({"type": "string", "pattern": pattern})
+    return WithJsonSchema({"type": ["string", "integer"], "pattern": pattern, "minimum": 0, "maximum": 0})
+
+
+Duration = Annotated[float, BeforeValidator(read_duration), written(rf"^{_ONE}$")]
+Share = Annotated[float, BeforeValidator(read_share), written(rf"^\s*{_NUMBER}\s*%\s*$")]
+Rate = Annotated[float, BeforeValidator(read_rate), written(rf"^\s*{_NUMBER}\s*/s\s*$", zero=False)]
+Bandwidth = Annotated[float, BeforeValidator(read_bandwidth), written(rf"^\s*{_NUMBER}\s*{_SIZE}/s\s*$", zero=False)]
+Bound = Annotated[
+    float,
+    BeforeValidator(read_bound),
+    WithJsonSchema({"type": ["string", "number"], "pattern": rf"^({_ONE}|\s*{_NUMBER}\s*({_SIZE}|/s|%)\s*)$"}),
+]
+DurationDraw = Annotated[Draw, BeforeValidator(read_draw), written(rf"^(~{_ONE}|{_ONE}(\.\.{_ONE})?)$")]
+DurationSpread = Annotated[Spread, BeforeValidator(read_spread), written(rf"^{_ONE}(\.\.{_ONE})?$")]
+SeedRange = Annotated[Seeds, BeforeValidator(read_seeds), written(r"^[0-9]{1,18}\.\.[0-9]{1,18}$", zero=False)]
+Names = Annotated[
+    list[str] | None,
+    BeforeValidator(read_names),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+PipelineStage = Annotated[Stage, BeforeValidator(read_stage), WithJsonSchema({"enum": [stage.value for stage in PERCENTS]})]
 Action = Literal[
-    "auth_success", "auth_error", "upload_progress", "upload_completed", "upload_failed", "ping", "subscribed", "error"
+    "auth_success",
+    "auth_error",
+    "upload_progress",
+    "upload_completed",
+    "upload_failed",
+    "ping",
+    "subscribed",
+    "unsubscribed",
+    "error",
 ]

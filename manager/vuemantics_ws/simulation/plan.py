@@ -3,10 +3,12 @@
 A pure function of the scenario and its seed, so both arms play the same plan. Times are seconds since the scenario began.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from vuemantics_ws.simulation.dice import Spread, stream, upload_id_of
+from vuemantics_ws.simulation.networks import BUILT_IN_NETWORKS
 from vuemantics_ws.simulation.scenario import (
     Client,
     Join,
@@ -22,16 +24,6 @@ from vuemantics_ws.simulation.schedule import PlannedEvent, plan_events
 
 UPLOAD_RETURNS_S = Spread(0.05, 0.25)
 """How long after the start of an upload its owner's tabs hear of it: the HTTP request returns when progress has begun."""
-
-BUILT_IN_NETWORKS: dict[str, NetworkProfile] = {
-    name: NetworkProfile.model_validate(said)
-    for name, said in {
-        "lan": {"latency": "0.5ms..1ms"},
-        "wifi": {"latency": "2ms..8ms", "jitter": "10ms", "loss": "0.5%", "bandwidth": "3MB/s"},
-        "mobile": {"latency": "30ms..80ms", "jitter": "40ms", "loss": "2%", "bandwidth": "250kB/s"},
-    }.items()
-}
-"""What everybody has to do with. A file may define a profile of the same name instead."""
 
 
 class PlannedUpload(NamedTuple):
@@ -100,7 +92,16 @@ class Plan(NamedTuple):
         for client in self.clients:
             times += [client.join_s, *(subscribe.at_s for subscribe in client.subscribes), client.leave_s or 0.0]
             times.append(client.join_s + sum(step.wait or 0.0 for step in client.script or ()))
+            times.append(client.join_s + (client.token.ttl or 0.0))
+        times += self._ends_s()
         return min(max(times), self.scenario.duration)
+
+    def _ends_s(self) -> Iterator[float]:
+        """Until when connections end by themselves, where the file expects that between two times."""
+        for close in (expectation.close for expectation in self.scenario.expect):
+            if close is not None and close.between is not None:
+                joins = [client.join_s for client in self.clients if close.clients is None or client.entry in close.clients]
+                yield max(joins, default=0.0) + close.between.high
 
     def will_end(self, upload: PlannedUpload) -> bool:
         """Whether an end is published of it before the scenario's duration is over."""
@@ -120,14 +121,28 @@ def make_plan(scenario: Scenario, seed: int) -> Plan:
     """Throw the dice of every entity. The same scenario and seed make the same plan."""
     users = {name: members(name, user.count) for name, user in scenario.users.items()}
     uploads = [planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)]
-    networks = {**BUILT_IN_NETWORKS, **scenario.network}
+    there_is = _ThereIs(uploads, {**BUILT_IN_NETWORKS, **scenario.network}, seed)
     clients = [
-        _plan_client(client, index, name, users[client.user], uploads, networks, seed)
+        _plan_client(client, index, name, users[client.user], there_is)
         for client in scenario.clients
         for index, name in enumerate(members(client.id, client.members))
     ]
     everybody = tuple(name for names in users.values() for name in names)
     return Plan(scenario, seed, everybody, tuple(uploads), tuple(clients))
+
+
+class _ThereIs:
+    """What clients can have to do with, ready to be looked up: there may be thousands of either."""
+
+    def __init__(self, uploads: Sequence[PlannedUpload], networks: Mapping[str, NetworkProfile], seed: int) -> None:
+        self.networks = networks
+        self.seed = seed
+        self.ids = {upload.name: upload.upload_id for upload in uploads}
+        self.by_owner: dict[str, list[PlannedUpload]] = defaultdict(list)
+        self.by_entry: dict[str, list[PlannedUpload]] = defaultdict(list)
+        for upload in uploads:
+            self.by_owner[upload.owner].append(upload)
+            self.by_entry[upload.entry].append(upload)
 
 
 def _plan_uploads(upload: Upload, owners: Sequence[str], seed: int) -> Iterable[PlannedUpload]:
@@ -145,51 +160,47 @@ def _plan_uploads(upload: Upload, owners: Sequence[str], seed: int) -> Iterable[
         )
 
 
-def _plan_client(
-    client: Client,
-    index: int,
-    name: str,
-    users: Sequence[str],
-    uploads: Sequence[PlannedUpload],
-    networks: dict[str, NetworkProfile],
-    seed: int,
-) -> PlannedClient:
+def _plan_client(client: Client, index: int, name: str, users: Sequence[str], there_is: _ThereIs) -> PlannedClient:
     user = users[index % len(users)]
-    join_s = _join_s(client.join, index, name, uploads, seed)
-    if client.subscribe is None:
-        subscribes = [
-            PlannedSubscribe(max(join_s, _heard_of_at_s(upload, name, seed)), upload.name)
-            for upload in uploads
-            if upload.owner == user and upload.events
-        ]
-    else:
-        subscribes = [PlannedSubscribe(join_s, upload.name) for upload in uploads if upload.entry in client.subscribe]
-    leave_s = join_s + client.leave.after.draw(stream(seed, name, "leave")) if client.leave else None
+    join_s = _join_s(client.join, index, name, there_is)
+    leave_s = join_s + client.leave.after.draw(stream(there_is.seed, name, "leave")) if client.leave else None
     return PlannedClient(
         name=name,
         entry=client.id,
         user=user,
         join_s=join_s,
-        subscribes=tuple(sorted(subscribes)),
+        subscribes=tuple(sorted(_subscribes(client, name, user, join_s, there_is))),
         leave_s=leave_s,
         leave_how=client.leave.how if client.leave else "close",
         reconnect=client.reconnect,
         token=client.token,
-        network=networks[client.network] if client.network is not None else None,
+        network=there_is.networks[client.network] if client.network is not None else None,
         reading=client.reading,
-        script=tuple(_with_ids(step, uploads) for step in client.script) if client.script is not None else None,
+        script=tuple(_with_id(step, there_is.ids) for step in client.script) if client.script is not None else None,
     )
 
 
-def _join_s(join: Join, index: int, name: str, uploads: Sequence[PlannedUpload], seed: int) -> float:
-    dice = stream(seed, name, "join")
+def _subscribes(client: Client, name: str, user: str, join_s: float, there_is: _ThereIs) -> Iterator[PlannedSubscribe]:
+    if client.subscribe is None:
+        for upload in there_is.by_owner[user]:
+            if upload.events:
+                heard_s = upload.start_s + UPLOAD_RETURNS_S.draw(stream(there_is.seed, name, f"returns/{upload.name}"))
+                yield PlannedSubscribe(max(join_s, heard_s), upload.name)
+    else:
+        for entry in dict.fromkeys(client.subscribe):
+            for upload in there_is.by_entry[entry]:
+                yield PlannedSubscribe(join_s, upload.name)
+
+
+def _join_s(join: Join, index: int, name: str, there_is: _ThereIs) -> float:
+    dice = stream(there_is.seed, name, "join")
     if join.ramp is not None:
         return _on_ramp_s([(point.to, point.over) for point in join.ramp], index)
     if join.arrive is not None:
         return Spread(0.0, join.for_s or 0.0).draw(dice)
     if join.around is not None:
         entry, _, moment = join.around.partition(".")
-        fleet = [upload for upload in uploads if upload.entry == entry]
+        fleet = there_is.by_entry[entry]
         upload = fleet[index % len(fleet)]
         around_s = upload.last.at_s if moment == "terminal" and upload.last is not None else upload.start_s
         return max(0.0, around_s + Spread(-join.spread, join.spread).draw(dice))
@@ -207,16 +218,9 @@ def _on_ramp_s(points: Sequence[tuple[int, float]], index: int) -> float:
     return begins_s
 
 
-def _with_ids(step: Step, uploads: Sequence[PlannedUpload]) -> Step:
+def _with_id(step: Step, ids: Mapping[str, str]) -> Step:
     """The step with the id of the upload that it names, if it names one."""
-    if step.send is None:
+    named = step.send.get("upload_id") if step.send is not None else None
+    if step.send is None or not isinstance(named, str) or named not in ids:
         return step
-    ids = {upload.name: upload.upload_id for upload in uploads}
-    said: dict[str, Any] = dict(step.send)
-    if isinstance(said.get("upload_id"), str):
-        said["upload_id"] = ids.get(said["upload_id"], said["upload_id"])
-    return Step(send=said)
-
-
-def _heard_of_at_s(upload: PlannedUpload, client: str, seed: int) -> float:
-    return upload.start_s + UPLOAD_RETURNS_S.draw(stream(seed, client, f"returns/{upload.name}"))
+    return Step.model_construct(send={**step.send, "upload_id": ids[named]})

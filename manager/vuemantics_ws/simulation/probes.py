@@ -10,3 +10,6 @@ PROBES: dict[str, str] = {
     "event dropped": "the judge refused an event",
 }
 """What each of them means."""
+
+UNBUILT_PROBES = ("subscribed between state write and publish",)
+"""Those that need Redis."""

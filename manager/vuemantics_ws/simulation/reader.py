@@ -1,31 +1,51 @@
 """Reads scenario files: every error at once, with its line, its key, and the nearest name that there is."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from vuemantics_ws.errors import BadQuantity, BadScenario, BadSetting
-from vuemantics_ws.gateway.settings import Settings, setting_named
-from vuemantics_ws.simulation.amounts import UNBUILT, Model
-from vuemantics_ws.simulation.scenario import Scenario
+from vuemantics_ws.errors import BadScenario
+from vuemantics_ws.simulation.explaining import explain
+from vuemantics_ws.simulation.references import check_names, check_settings, hints
+from vuemantics_ws.simulation.scenario import Client, Scenario
 from vuemantics_ws.simulation.schedule import events_max
 from vuemantics_ws.simulation.source import KeyPath, Problem, Source, read_source
-
-_OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"})
-"""Settings that a simulation chooses itself."""
 
 EVENTS_MAX = 1_000_000
 """Events that one scenario may publish: a plan is held in memory."""
 
+SUBSCRIBES_MAX = 1_000_000
+"""Subscribes of all its clients together, for the same reason."""
+
+MEMBERS_MAX = 20_000
+"""Members of all fleets of one kind together."""
+
 
 class NotBuiltYet(BadScenario):
     """A scenario that is right, and asks for what this version does not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a scenario's text holds: the scenario, or else the problems that keep it from being one, in the order of lines.
+
+    ``hints`` are about what may be meant otherwise, and keep nothing from being played. ``data`` is the text as plain values,
+    as far as it can be read.
+    """
+
+    scenario: Scenario | None
+    problems: list[Problem]
+    hints: list[Problem] = field(default_factory=list)
+    data: Any = None
+
+    @property
+    def is_unbuilt(self) -> bool:
+        """Whether nothing is wrong but that this version does not do all of it."""
+        return bool(self.problems) and all(problem.unbuilt for problem in self.problems)
 
 
 def load_scenario(path: Path, environment: Mapping[str, str] | None = None) -> Scenario:
@@ -34,13 +54,7 @@ def load_scenario(path: Path, environment: Mapping[str, str] | None = None) -> S
     Raises:
         BadScenario: it cannot be read, or has errors; NotBuiltYet where all of them are of that kind.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadScenario([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
-    except UnicodeDecodeError:
-        raise BadScenario([f"{path}: expected UTF-8"]) from None
-    return parse_scenario(text, file=str(path), environment=environment)
+    return parse_scenario(read_text(path), file=str(path), environment=environment)
 
 
 def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | None = None) -> Scenario:
@@ -49,222 +63,87 @@ def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | Non
     Raises:
         BadScenario: it has errors; NotBuiltYet where all of them are of that kind.
     """
+    examined = examine(text, environment)
+    if examined.problems:
+        kind = NotBuiltYet if examined.is_unbuilt else BadScenario
+        raise kind([problem.at(file) for problem in examined.problems])
+    assert examined.scenario is not None
+    return examined.scenario
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        BadScenario: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadScenario([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
+    except UnicodeDecodeError:
+        raise BadScenario([f"{path}: expected UTF-8"]) from None
+
+
+def examine(text: str, environment: Mapping[str, str] | None = None) -> Examined:
+    """Find everything that is wrong with a scenario's text. Never raises."""
     source = read_source(text, os.environ if environment is None else environment)
+    if source.data is None:
+        return Examined(None, source.problems)
     problems = list(source.problems)
     scenario = None
-    if source.data is not None:
-        try:
-            scenario = Scenario.model_validate(source.data)
-        except ValidationError as invalid:
-            problems += [_explain(details, source) for details in invalid.errors(include_url=False)]
-        problems += _check_settings(source)
-        problems += _check_names(source)
-    events = sum(map(events_max, scenario.uploads)) if scenario is not None else 0
-    if events > EVENTS_MAX:
-        message = f"expected at most {EVENTS_MAX} events in all, got {events}"
-        problems.append(Problem(source.line_of(("uploads",)), ("uploads",), message))
-    if problems:
-        kind = NotBuiltYet if all(problem.unbuilt for problem in problems) else BadScenario
-        raise kind([problem.at(file) for problem in sorted(problems, key=lambda problem: problem.line)])
-    assert scenario is not None
-    return scenario
-
-
-# What the models find, in our words.
-
-
-def _explain(details: ErrorDetails, source: Source) -> Problem:
-    path = tuple(part for part in details["loc"] if part != "[key]")
-    line = source.line_of(path)
-    kind = details["type"]
-    if kind == UNBUILT:
-        return Problem(line, path, details["msg"], unbuilt=True)
-    if kind == "extra_forbidden":
-        return _explain_unknown(path, line)
-    if kind == "missing":
-        return Problem(line, path[:-1], f"expected the key {path[-1]}")
-    return Problem(line, path, _sentence(kind, details))
-
-
-def _explain_unknown(path: KeyPath, line: int) -> Problem:
-    key = str(path[-1])
-    model = _model_at(path[:-1])
-    if key in model.unbuilt:
-        return Problem(line, path, f"{key} is not built yet", unbuilt=True)
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    return Problem(line, path, "there is no such key" + _nearest(key, [*known, *model.unbuilt]))
-
-
-_SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "string_type": lambda context: "expected text",
-    "int_type": lambda context: "expected a whole number",
-    "float_type": lambda context: "expected a number",
-    "list_type": lambda context: "expected a list",
-    "dict_type": lambda context: "expected keys and values",
-    "model_type": lambda context: "expected keys and values",
-    "literal_error": lambda context: f"expected {context['expected']}",
-    "greater_than_equal": lambda context: f"expected at least {context['ge']}",
-    "less_than_equal": lambda context: f"expected at most {context['le']}",
-    "too_short": lambda context: f"expected at least {context['min_length']} of them",
-}
-
-
-def _sentence(kind: str, details: ErrorDetails) -> str:
-    explain = _SENTENCES.get(kind)
-    if explain is None:
-        return details["msg"]
-    got = details["input"]
-    shown = f", got {got!r}"[:60] if isinstance(got, str | int | float) or got is None else ""
-    return explain(details.get("ctx", {})) + shown.replace("None", "nothing")
-
-
-def _model_at(path: KeyPath) -> type[Model]:
-    """The model that describes what stands at this path."""
-    found: Any = Scenario
-    for part in path:
-        if get_origin(found) in (list, dict):
-            found = get_args(found)[-1]
-        else:
-            found = next(field.annotation for name, field in found.model_fields.items() if (field.alias or name) == part)
-        if get_origin(found) is UnionType:  # Model | None
-            found = get_args(found)[0]
-    model: type[Model] = found
-    return model
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    nearest = get_close_matches(name, list(names), n=1)
-    return f" (did you mean {nearest[0]}?)" if nearest else ""
-
-
-# What the models cannot see. All of this looks at the data, since other errors may have kept the models from being made.
-
-
-def _check_settings(source: Source) -> list[Problem]:
-    config = _at(source.data, "server", "config")
-    if not isinstance(config, dict):
-        return []
-    problems = []
-    for name, value in config.items():
-        path = ("server", "config", name)
-        line = source.line_of(path)
-        if name in _OURS:
-            problems.append(Problem(line, path, "expected no such setting: a simulation chooses it"))
-        else:
-            problems += _check_setting(path, line, name, value)
-    wrong = {problem.path[-1] for problem in problems}
     try:
-        Settings.from_mapping({name: value for name, value in config.items() if name not in wrong})
-    except BadSetting as error:
-        path = ("server", "config", error.setting)
-        unbuilt = "not built yet" in (error.hint or "")
-        message = f"{config.get(error.setting)} is not built yet" if unbuilt else _with_hint(error)
-        problems.append(Problem(source.line_of(path), path, message.removeprefix(f"{error.setting}: "), unbuilt))
-    return problems
+        scenario = Scenario.model_validate(source.data)
+    except ValidationError as invalid:
+        problems += explain(invalid, source)
+    for check in (_check_nothings, check_settings, check_names):
+        told = {problem.path for problem in problems}
+        problems += [problem for problem in check(source) if problem.path not in told]
+    if scenario is not None:
+        problems += _check_sizes(scenario, source)
+    problems.sort(key=lambda problem: problem.line)
+    return Examined(None if problems else scenario, problems, hints(source), source.data)
 
 
-def _check_setting(path: KeyPath, line: int, name: str, value: object) -> list[Problem]:
-    try:
-        setting_named(name).read(value)
-    except BadSetting as error:
-        return [Problem(line, path, "there is no such setting" + (f" ({error.hint})" if error.hint else ""))]
-    except BadQuantity as error:
-        return [Problem(line, path, _with_hint(error))]
-    return []
+def _check_nothings(source: Source) -> Iterator[Problem]:
+    """A key without a value: the models would take it for a key that was left out."""
+    waiting: list[tuple[KeyPath, Any]] = [((), source.data)]
+    while waiting:
+        path, value = waiting.pop()
+        if value is None:
+            yield Problem(source.line_of(path), path, "expected a value, got nothing")
+        elif isinstance(value, dict):
+            waiting += [((*path, key), inner) for key, inner in value.items() if key != "send"]
+        elif isinstance(value, list):
+            waiting += [((*path, index), inner) for index, inner in enumerate(value)]
 
 
-def _with_hint(error: BadQuantity | BadSetting) -> str:
-    return error.message + (f" ({error.hint})" if error.hint else "")
-
-
-def _check_names(source: Source) -> list[Problem]:
-    data = source.data
-    users = _at(data, "users")
-    names = {
-        "user": list(users) if isinstance(users, dict) else [],
-        "upload": _ids(_at(data, "uploads")),
-        "client": _ids(_at(data, "clients")),
+def _check_sizes(scenario: Scenario, source: Source) -> Iterator[Problem]:
+    """What a plan can hold: first the members, since all else follows from them."""
+    users = {name: user.count or 1 for name, user in scenario.users.items()}
+    members = {
+        "users": sum(users.values()),
+        "uploads": sum(upload.members or 1 for upload in scenario.uploads),
+        "clients": sum(client.members or 1 for client in scenario.clients),
     }
-    problems: list[Problem] = []
-
-    def look_up(kind: str, path: KeyPath, value: Any) -> None:
-        for where, name in _names_in(path, value) if names[kind] else ():  # where nothing can be named, that is the error
-            if name not in names[kind]:
-                message = f"there is no {kind} {name[:40]!r}{_nearest(name, names[kind])}"
-                problems.append(Problem(source.line_of(where), where, message))
-
-    for index, upload in _entries(data, "uploads"):
-        look_up("user", ("uploads", index, "owner"), upload.get("owner"))
-        problems += _check_upload(source, index, upload)
-    for index, client in _entries(data, "clients"):
-        look_up("user", ("clients", index, "user"), client.get("user"))
-        if client.get("subscribe") not in ("own", "none"):
-            look_up("upload", ("clients", index, "subscribe"), client.get("subscribe"))
-    for index, expectation in _entries(data, "expect"):
-        for key, expected in expectation.items():
-            for plural, kind in (("clients", "client"), ("uploads", "upload")):
-                value = expected.get(plural) if isinstance(expected, dict) else None
-                if value != "all":
-                    look_up(kind, ("expect", index, key, plural), value)
-    for section in ("uploads", "clients"):
-        problems += _check_twins(source, section)
-    return problems
+    found = [
+        (section, f"{MEMBERS_MAX} {section} in all, got {count}") for section, count in members.items() if count > MEMBERS_MAX
+    ]
+    if not found:
+        events = sum(map(events_max, scenario.uploads))
+        subscribes = sum(_subscribes_max(client, scenario, users) for client in scenario.clients)
+        if events > EVENTS_MAX:
+            found.append(("uploads", f"{EVENTS_MAX} events in all, got up to {events}"))
+        if subscribes > SUBSCRIBES_MAX:
+            found.append(("clients", f"{SUBSCRIBES_MAX} subscribes of all clients together, got up to {subscribes}"))
+    for section, message in found:
+        yield Problem(source.line_of((section,)), (section,), f"expected at most {message}")
 
 
-def _check_upload(source: Source, index: int, upload: Mapping[str, Any]) -> Iterable[Problem]:
-    outcome, steps = upload.get("outcome"), upload.get("pipeline")
-    kind, _, stage = outcome.partition("@") if isinstance(outcome, str) else ("", "", "")
-    path: KeyPath = ("uploads", index, "outcome")
-    line = source.line_of(path)
-    if kind == "stalled" and upload.get("regenerate") is not None:
-        yield Problem(line, path, "expected an outcome that ends: what stalls is never regenerated")
-    passed = ("queued", "vision_analysis", "description_audit", "embedding_generation", "indexing")
-    stages: Collection[Any] = ()
-    if steps in ("image", "video"):
-        stages = (*passed, "extracting_frames") if steps == "video" else passed
-    elif isinstance(steps, list):
-        stages = [step.get("stage") for step in steps if isinstance(step, dict)]
-    if stage and stages and stage not in stages:
-        yield Problem(line, path, f"expected a stage of the pipeline, got {stage[:40]!r}{_nearest(stage, map(str, stages))}")
-    plain = upload.get("publisher") == "plain"
-    if plain and (_at(source.data, "server", "config", "access") or "owner") == "owner":
-        path = ("uploads", index, "publisher")
-        message = "a plain publisher names no owner, so nobody would get anything (server: {config: {access: open}})"
-        yield Problem(source.line_of(path), path, message)
-
-
-def _check_twins(source: Source, section: str) -> Iterable[Problem]:
-    first: dict[str, int] = {}
-    for index, entry in _entries(source.data, section):
-        path = (section, index, "id")
-        name = entry.get("id")
-        if isinstance(name, str) and first.setdefault(name, index) != index:
-            line = source.line_of((section, first[name], "id"))
-            yield Problem(source.line_of(path), path, f"{name[:40]!r} stands twice, first in line {line}")
-
-
-def _at(data: Any, *path: str) -> Any:
-    for key in path:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
-def _entries(data: Any, section: str) -> list[tuple[int, dict[str, Any]]]:
-    entries = _at(data, section)
-    return (
-        [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, dict)] if isinstance(entries, list) else []
-    )
-
-
-def _ids(entries: Any) -> list[str]:
-    found = [entry.get("id") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [name for name in found if isinstance(name, str)]
-
-
-def _names_in(path: KeyPath, value: Any) -> Iterable[tuple[KeyPath, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
-        for index, name in enumerate(value):
-            if isinstance(name, str):
-                yield (*path, index), name
+def _subscribes_max(client: Client, scenario: Scenario, users: Mapping[str, int]) -> int:
+    if client.subscribe is None:
+        owned = (upload.members or 1 for upload in scenario.uploads if upload.owner == client.user)
+        each = sum(-(-count // users.get(client.user, 1)) for count in owned)
+    else:
+        each = sum(upload.members or 1 for upload in scenario.uploads if upload.id in client.subscribe)
+    return (client.members or 1) * each

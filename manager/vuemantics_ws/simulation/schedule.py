@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import pairwise
 from typing import NamedTuple
 
 from vuemantics_ws.messages import Stage
@@ -18,8 +18,8 @@ from vuemantics_ws.simulation.pipeline import (
 )
 from vuemantics_ws.simulation.scenario import Ending, Messiness, ProgressPipeline, Upload
 
-SLIP_S = Spread(0.005, 0.2)
-"""How long after the right one a duplicate comes, and a reordered event after the one that overtook it."""
+SLIPS_S = Spread(0.005, 0.2)
+"""How long after the right one a duplicate comes, and at most how long after the event that overtook it a reordered one."""
 
 STRAGGLES_S = Spread(0.05, 2.0)
 """How long after the end a late event comes: well within the time in which the judge knows it for a straggler."""
@@ -56,7 +56,12 @@ def plan_events(upload: Upload, name: str, start_s: float, seed: int) -> Iterabl
             action: Action = "upload_completed" if ending.kind == "completed" else "upload_failed"
             stage, percent = announced[-1].stage, announced[-1].percent
             events.append(PlannedEvent(begins_s + lasts_s, action, stage, percent, attempt, len(announced) + 1))
-    return _make_messy(events, upload.messiness, stream(seed, name, "messiness"))
+    reordered = _reorder(events, upload.messiness, stream(seed, name, "reorder"))
+    slips = [
+        *_duplicates(reordered, upload.messiness, stream(seed, name, "duplicate")),
+        *_stragglers(events, upload.messiness, stream(seed, name, "stragglers")),
+    ]
+    return sorted([*reordered, *slips], key=lambda event: (event.at_s, event.attempt))
 
 
 def events_max(upload: Upload) -> int:
@@ -82,7 +87,7 @@ def _draw_ending(upload: Upload, dice: random.Random) -> Ending:
     if ending.at is not None or ending.kind == "completed":
         return ending
     announced, _ = _course(upload, Ending(kind="completed"))
-    stages = [stage for stage, _ in groupby(said.stage for said in announced)]
+    stages = list(dict.fromkeys(said.stage for said in announced))
     later = stages[1:] or stages
     return Ending(kind=ending.kind, at=later[int(place * len(later))])
 
@@ -107,20 +112,49 @@ def _course(upload: Upload, ending: Ending) -> tuple[list[Announcement], float]:
     return reached, beyond
 
 
-def _make_messy(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> list[PlannedEvent]:
-    """Add the slips. Each event takes its own three numbers from the dice, whatever becomes of it."""
-    messy: list[PlannedEvent] = []
+# What goes wrong on the way. Each event takes the same numbers from the dice, whatever becomes of it.
+
+
+def _reorder(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> list[PlannedEvent]:
+    """Some progress events come after the one that follows them, and before whatever follows that.
+
+    One that overtakes stays where it is, so at most every second event is moved. The last two of a run keep their places, so
+    nothing is moved past an end.
+    """
+    moved = list(events)
+    is_moved = False
     for number, event in enumerate(events):
-        twice, late, pause = dice.random() < messiness.duplicate, dice.random() < messiness.reorder, dice.random()
-        slip_s = SLIP_S.low + (SLIP_S.high - SLIP_S.low) * pause
-        after = events[number + 1] if number + 1 < len(events) else None
-        if late and event.action == "upload_progress" and after is not None and after.attempt == event.attempt:
-            event = event._replace(at_s=after.at_s + slip_s, messy=True)
-        messy.append(event)
+        late, pause = dice.random() < messiness.reorder, dice.random()
+        run = [other for other in events[number + 1 : number + 3] if other.attempt == event.attempt]
+        gap_s = run[1].at_s - run[0].at_s if len(run) == 2 else 0.0
+        is_moved = late and not is_moved and gap_s > 0
+        if is_moved:
+            slip_s = min(gap_s, SLIPS_S.high) * (0.25 + pause / 2)
+            moved[number] = event._replace(at_s=run[0].at_s + slip_s, messy=True)
+    return moved
+
+
+def _duplicates(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> Iterable[PlannedEvent]:
+    """Some events come twice."""
+    for event in events:
+        twice, slip_s = dice.random() < messiness.duplicate, SLIPS_S.draw(dice)
         if twice:
-            messy.append(event._replace(at_s=event.at_s + slip_s, messy=True, copy=True))
-        if event.action != "upload_progress":
-            for place in range(messiness.after_terminal):
-                late_s, seq = event.at_s + STRAGGLES_S.draw(dice), event.seq + 1 + place
-                messy.append(event._replace(at_s=late_s, action="upload_progress", seq=seq, messy=True))
-    return sorted(messy, key=lambda event: event.at_s)
+            yield event._replace(at_s=event.at_s + slip_s, messy=True, copy=True)
+
+
+def _stragglers(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> Iterable[PlannedEvent]:
+    """Progress that comes after each end, and before the next run begins.
+
+    None of it says that the upload is queued, which from a plain publisher would be the beginning of another run.
+    """
+    for event, after in pairwise([*events, None]):
+        if event is None or event.action == "upload_progress":
+            continue
+        latest_s = min(STRAGGLES_S.high, after.at_s - event.at_s) if after is not None else STRAGGLES_S.high
+        straggles_s = Spread(min(STRAGGLES_S.low, latest_s), latest_s)
+        stage, percent = event.stage, event.percent
+        if stage is Stage.QUEUED:
+            stage, percent = Stage.VISION_ANALYSIS, PERCENTS[Stage.VISION_ANALYSIS]
+        times = sorted(event.at_s + straggles_s.draw(dice) for _ in range(messiness.after_terminal))
+        for place, at_s in enumerate(times, start=1):
+            yield PlannedEvent(at_s, "upload_progress", stage, percent, event.attempt, event.seq + place, messy=True)

@@ -20,6 +20,7 @@ KeyPath = tuple[str | int, ...]
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}", re.ASCII)
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?:\|([^}]*))?\}", re.ASCII)
+_HALF = re.compile("[\ud800-\udfff]")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -58,7 +59,7 @@ def show_path(path: KeyPath) -> str:
     """A path as people read it: ``clients[2].join``."""
     shown = ""
     for part in path:
-        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
+        shown += f"[{part}]" if isinstance(part, int) else f".{part[:64]}" if shown else part[:64]
     return shown
 
 
@@ -79,6 +80,8 @@ def read_source(text: str, environment: Mapping[str, str]) -> Source:
         return _refuse(source, mark.line + 1 if mark else 1, f"expected YAML: {error.problem or error.context}")
     except yaml.YAMLError as error:
         return _refuse(source, 1, f"expected YAML: {str(error).splitlines()[0]}")
+    except ValueError:  # PyYAML takes an escape for a character that there is not
+        return _refuse(source, 1, "expected YAML: found an escape that stands for no character")
     if node is None:
         return _refuse(source, 1, "expected a scenario, got an empty file")
     source.data = _build(node, (), source)
@@ -131,6 +134,9 @@ def _build_mapping(node: yaml.MappingNode, path: KeyPath, source: Source) -> dic
             source.problems.append(Problem(line, path, "expected a key that is text"))
             continue
         key = key_node.value
+        if _HALF.search(key):
+            source.problems.append(Problem(line, path, "expected whole characters in a key, got half of one"))
+            continue
         where = (*path, key)
         if key in built:
             first = source.lines[where]
@@ -143,6 +149,9 @@ def _build_mapping(node: yaml.MappingNode, path: KeyPath, source: Source) -> dic
 
 def _read_scalar(node: yaml.ScalarNode, path: KeyPath, source: Source) -> Any:
     text = _fill_in(node, path, source)
+    if _HALF.search(text):
+        source.problems.append(Problem(node.start_mark.line + 1, path, "expected whole characters, got half of one"))
+        return ""
     if node.style is not None:  # in quotes
         return text
     if text in _WORDS:
