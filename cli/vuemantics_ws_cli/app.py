@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws_cli.commands import connections, kick, listen, publish, serve, simulate, token, uploads, watch
+from vuemantics_ws_cli.commands import connections, kick, listen, publish, scenarios, serve, simulate, token, uploads, watch
 from vuemantics_ws_cli.console import ReaderGone, complain, forget_stdout
 from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from vuemantics_ws_cli.options import examples, help_of
@@ -74,6 +74,7 @@ _COMMANDS = {
     "kick": kick,
     "token": token,
     "simulate": simulate,
+    "scenarios": scenarios,
 }
 for _name, _module in _COMMANDS.items():
     _command = getattr(_module, _name)

@@ -12,7 +12,7 @@ from vuemantics_ws.gateway.settings import SETTINGS
 from vuemantics_ws.messages import Stage
 from vuemantics_ws_cli.app import app
 
-COMMANDS = ["serve", "publish", "listen", "watch", "connections", "uploads", "kick", "token", "simulate"]
+COMMANDS = ["serve", "publish", "listen", "watch", "connections", "uploads", "kick", "token", "simulate", "scenarios"]
 CLIENTS = {"VUEMANTICS_WS_URL": "--url", "VUEMANTICS_WS_CONTROL": "--control"}
 
 group = typer.main.get_command(app)
@@ -37,7 +37,7 @@ def test_help_ends_with_examples_that_parse(command: str, monkeypatch: pytest.Mo
 
     assert len(found) >= 2
     for example in found:
-        words = shlex.split(example)
+        words = shlex.split(example.partition(" > ")[0])
         while "=" in words[0]:
             words.pop(0)
         program, name, *arguments = words

@@ -57,6 +57,10 @@ def test_every_key_and_entry_has_its_line() -> None:
     [
         ("", 1, "an empty file"),
         ("# a comment", 1, "an empty file"),
+        ("\nnull", 2, "expected a scenario, got nothing"),
+        ('a: "\\ud800"', 1, "whole characters"),
+        ('"\\ud800": a', 1, "whole characters in a key"),
+        ('a: "\\U00110000"', 1, "an escape that stands for no character"),
         ("a: 1\nb: [1, 2", 2, "expected YAML"),
         ("a: 1\n b: 2", 2, "expected YAML"),
         ("a: 1\nb: \x07", 1, "expected YAML"),

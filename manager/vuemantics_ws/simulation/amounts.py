@@ -35,6 +35,16 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
+def one_key_of(*keys: str) -> dict[str, Any]:
+    """What a JSON Schema says where exactly one of these keys may stand."""
+    return {"oneOf": [{"required": [key]} for key in keys]}
+
+
+ONE_KEY: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
+MIN_OR_MAX: dict[str, Any] = {"anyOf": [{"required": ["min"]}, {"required": ["max"]}]}
+"""What a JSON Schema says of a model of which one key must stand, and of one that has bounds."""
+
+
 class Seeds(NamedTuple):
     """A range of seeds, both included."""
 
@@ -178,32 +188,64 @@ def read_stage(value: Any) -> Stage:
     return Stage(value)
 
 
-# How the JSON Schema says the same. 0 needs no unit.
+# How the JSON Schema says the same. The messages are for editors, most of which show them.
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
 _ONE = rf"\s*(0|({_NUMBER}(ms|min|s|m|h|d))+)\s*"
 _SIZE = r"(B|kB|KiB|MB|MiB|GB|GiB)"
 
 
-def written(pattern: str, *, zero: bool = True) -> WithJsonSchema:
-    """A text of this pattern; with ``zero`` the number 0 as well."""
-    if not zero:
-        return WithJsonSchema({"type": "string", "pattern": pattern})
-    return WithJsonSchema({"type": ["string", "integer"], "pattern": pattern, "minimum": 0, "maximum": 0})
+def _text(pattern: str, expected: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^({pattern})$", "patternErrorMessage": f"expected {expected}"}
 
 
-Duration = Annotated[float, BeforeValidator(read_duration), written(rf"^{_ONE}$")]
-Share = Annotated[float, BeforeValidator(read_share), written(rf"^\s*{_NUMBER}\s*%\s*$")]
-Rate = Annotated[float, BeforeValidator(read_rate), written(rf"^\s*{_NUMBER}\s*/s\s*$", zero=False)]
-Bandwidth = Annotated[float, BeforeValidator(read_bandwidth), written(rf"^\s*{_NUMBER}\s*{_SIZE}/s\s*$", zero=False)]
+def _text_or_0(pattern: str, expected: str) -> dict[str, Any]:
+    """0 needs no unit."""
+    return {"anyOf": [_text(pattern, expected), {"const": 0}]}
+
+
+DURATION_SCHEMA = _text_or_0(_ONE, "a duration with its unit, such as 250ms or 30s")
+SIZE_SCHEMA = _text(rf"\s*{_NUMBER}\s*{_SIZE}\s*", "a size such as 64KiB")
+RATE_SCHEMA = _text(rf"\s*{_NUMBER}\s*/s\s*", "a rate such as 20/s")
+_RANGE = rf"{_ONE}(\.\.{_ONE})?"
+
+Duration = Annotated[float, BeforeValidator(read_duration), WithJsonSchema(DURATION_SCHEMA)]
+Share = Annotated[
+    float, BeforeValidator(read_share), WithJsonSchema(_text_or_0(rf"\s*{_NUMBER}\s*%\s*", "a share such as 10%"))
+]
+Rate = Annotated[float, BeforeValidator(read_rate), WithJsonSchema(RATE_SCHEMA)]
+Bandwidth = Annotated[
+    float,
+    BeforeValidator(read_bandwidth),
+    WithJsonSchema(_text(rf"\s*{_NUMBER}\s*{_SIZE}/s\s*", "a bandwidth such as 40kB/s")),
+]
 Bound = Annotated[
     float,
     BeforeValidator(read_bound),
-    WithJsonSchema({"type": ["string", "number"], "pattern": rf"^({_ONE}|\s*{_NUMBER}\s*({_SIZE}|/s|%)\s*)$"}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number"},
+                _text(rf"{_ONE}|\s*{_NUMBER}\s*({_SIZE}|/s|%)\s*", "a number, or a quantity such as 300kB, 12s, 60/s or 5%"),
+            ]
+        }
+    ),
 ]
-DurationDraw = Annotated[Draw, BeforeValidator(read_draw), written(rf"^(~{_ONE}|{_ONE}(\.\.{_ONE})?)$")]
-DurationSpread = Annotated[Spread, BeforeValidator(read_spread), written(rf"^{_ONE}(\.\.{_ONE})?$")]
-SeedRange = Annotated[Seeds, BeforeValidator(read_seeds), written(r"^[0-9]{1,18}\.\.[0-9]{1,18}$", zero=False)]
+DurationSpread = Annotated[
+    Spread,
+    BeforeValidator(read_spread),
+    WithJsonSchema(_text_or_0(_RANGE, "a duration such as 30s, or a range such as 0s..5s")),
+]
+DurationDraw = Annotated[
+    Draw,
+    BeforeValidator(read_draw),
+    WithJsonSchema(_text_or_0(f"~{_ONE}|{_RANGE}", "a duration such as 30s, a range such as 0s..5s, or a mean such as ~5s")),
+]
+SeedRange = Annotated[
+    Seeds,
+    BeforeValidator(read_seeds),
+    WithJsonSchema(_text(r"[0-9]{1,18}\.\.[0-9]{1,18}", "a range of seeds such as 1..500")),
+]
 Names = Annotated[
     list[str] | None,
     BeforeValidator(read_names),

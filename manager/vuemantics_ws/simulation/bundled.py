@@ -1,11 +1,14 @@
 """The scenarios that come with the project, by name."""
 
+from difflib import get_close_matches
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 
 from vuemantics_ws.errors import BadScenario
 
 SUFFIX = ".yaml"
+SCHEMA_NAME = "scenario.schema.json"
 
 
 def bundled_folder() -> Path:
@@ -34,5 +37,33 @@ def resolve_scenario(name_or_file: str) -> Path:
     path = Path(name_or_file)
     if path.is_file():
         return path
-    names = ", ".join(bundled_names()) or "none"
-    raise BadScenario([f"{name_or_file}: there is no such file, and no bundled scenario of that name (there is: {names})"])
+    raise BadScenario([f"{name_or_file}: there is no such file, and no bundled scenario of that name{_hint(name_or_file)}"])
+
+
+def bundled_text(name: str) -> str:
+    """The text of a bundled scenario.
+
+    Raises:
+        BadScenario: there is none of that name.
+    """
+    if name not in bundled_names():
+        raise BadScenario([f"{name}: there is no bundled scenario of that name{_hint(name)}"])
+    return (bundled_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+
+
+def bundled_schema() -> str:
+    """The JSON Schema of the format, as it comes with the project."""
+    return (bundled_folder() / SCHEMA_NAME).read_text(encoding="utf-8")
+
+
+def question_of(text: str) -> str:
+    """The question that a scenario answers: the comment at its top, up to the question mark; empty where there is none."""
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    question, mark, _ = " ".join(line.lstrip("# ").rstrip() for line in lines).partition("?")
+    return question + mark if mark else ""
+
+
+def _hint(name: str) -> str:
+    names = bundled_names()
+    near = get_close_matches(name, names, n=1)
+    return f" (did you mean {near[0]}?)" if near else f" (there is: {', '.join(names) or 'none'})"

@@ -4,9 +4,10 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from vuemantics_ws.simulation.amounts import (
+    ONE_KEY,
     Bandwidth,
     Duration,
     DurationDraw,
@@ -14,6 +15,7 @@ from vuemantics_ws.simulation.amounts import (
     Rate,
     nearest,
     not_built,
+    one_key_of,
     read_draw,
     refuse,
     show,
@@ -64,6 +66,13 @@ def _read_around(value: Any) -> Any:
 class Join(Model):
     """When the members of a client entry open their tabs: exactly one of at, around, ramp and arrive."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            **one_key_of("at", "around", "ramp", "arrive"),
+            "dependentRequired": {"arrive": ["for"], "for": ["arrive"], "spread": ["around"]},
+        }
+    )
+
     at: DurationDraw | None = None
     """The same as the short form: a time, or a range from which each member draws its own."""
     around: (
@@ -107,6 +116,9 @@ def _read_join(value: Any) -> Join:
     return Join.model_validate(value) if isinstance(value, dict) else Join.model_construct(at=read_draw(value))
 
 
+_SAYS_NO_COUNT: dict[str, Any] = {"not": {"type": "object", "anyOf": [{"required": ["ramp"]}, {"required": ["arrive"]}]}}
+
+
 class Leave(Model):
     """A tab goes."""
 
@@ -114,6 +126,10 @@ class Leave(Model):
     """How long after its join."""
     how: Literal["close", "abort", "vanish"] = "close"
     """With a goodbye, with a reset, or without a word."""
+
+
+def _read_jitter(value: Any) -> Any:
+    return None if value == "full" else value
 
 
 class Reconnect(Model):
@@ -125,7 +141,7 @@ class Reconnect(Model):
     """What each pause is multiplied by for the next."""
     max: Duration = 30.0
     """The longest pause."""
-    jitter: Annotated[Duration | None, BeforeValidator(lambda value: None if value == "full" else value)] = 3.0
+    jitter: Annotated[Duration | None, BeforeValidator(_read_jitter, json_schema_input_type=Literal["full"] | Duration)] = 3.0
     """Up to how much is added to each pause; full draws the pause evenly from nothing to all of it."""
     attempts: Annotated[int, Field(ge=0, le=1000)] = 10
     """How many tries there are before it gives up."""
@@ -143,6 +159,8 @@ def _read_reconnect(value: Any) -> Reconnect:
 
 class Token(Model):
     """What a client shows for a token."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentSchemas": {"ttl": {"properties": {"kind": {"const": "valid"}}}}})
 
     kind: TokenKind = "valid"
     """The same as the short form."""
@@ -168,6 +186,8 @@ def _read_token(value: Any) -> Token:
 class Reading(Model):
     """How a client takes what comes: exactly one of rate and stop."""
 
+    model_config = ConfigDict(json_schema_extra={**one_key_of("rate", "stop"), "dependentRequired": {"for": ["stop"]}})
+
     rate: Bandwidth | None = None
     """How much it reads a second."""
     stop: Duration | None = None
@@ -186,6 +206,8 @@ class Reading(Model):
 
 class Step(Model):
     """One thing that a scripted client does: exactly one of the keys."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_KEY)
 
     auth: Literal[True] | None = None
     """Show the client's token; the short form is the word auth."""
@@ -234,6 +256,8 @@ _NODE = WithJsonSchema({"type": "string", "pattern": "^node:(0|[1-9][0-9]{0,3})$
 
 class Client(Model):
     """One browser tab, or a fleet of them."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentSchemas": {"count": {"properties": {"join": _SAYS_NO_COUNT}}}})
 
     id: Name
     """What the file calls it. Members of a fleet are called ID:0, ID:1 and so on."""

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from vuemantics_ws.simulation.amounts import (
+    MIN_OR_MAX,
+    ONE_KEY,
     Action,
     Bound,
     Duration,
@@ -82,6 +84,8 @@ class TerminalExpected(Expected):
 class ReceivedExpected(Expected):
     """How many messages of a kind each client gets."""
 
+    model_config = ConfigDict(json_schema_extra=MIN_OR_MAX)
+
     uploads: Names = None
     """Count messages about these uploads alone: all, an id, or a list of ids."""
     action: Action
@@ -114,8 +118,13 @@ class CloseExpected(Expected):
     """How often each client comes back at most."""
 
 
+PERCENTILES = ("p50", "p90", "p95", "p99", "max")
+
+
 class _Percentiles(Expected):
     """Upper bounds, in seconds, on shares of the samples."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in PERCENTILES]})
 
     p50: Duration | None = None
     """What half of the samples stay within."""
@@ -136,7 +145,7 @@ class _Percentiles(Expected):
 
     def bounds(self) -> dict[str, float]:
         """The bounds that were given, by their names."""
-        found = {name: getattr(self, name) for name in ("p50", "p90", "p95", "p99", "max")}
+        found = {name: getattr(self, name) for name in PERCENTILES}
         return {name: bound for name, bound in found.items() if bound is not None}
 
 
@@ -163,6 +172,8 @@ class IndistinguishableExpected(Expected):
 class DroppedExpected(Model):
     """How many published events the judge refuses with this verdict."""
 
+    model_config = ConfigDict(json_schema_extra=MIN_OR_MAX)
+
     modes: Arms | None = None
     """The arms in which it is judged, by default all."""
     reason: Reason
@@ -182,6 +193,8 @@ class DroppedExpected(Model):
 
 class ServerExpected(Model):
     """A figure that the server gives of itself, at every moment at which it was asked."""
+
+    model_config = ConfigDict(json_schema_extra=MIN_OR_MAX)
 
     modes: Arms | None = None
     """The arms in which it is judged, by default all."""
@@ -216,6 +229,8 @@ class HealthExpected(Model):
 class RateExpected(Expected):
     """How often something happens in every window of the run."""
 
+    model_config = ConfigDict(json_schema_extra=MIN_OR_MAX)
+
     of: Literal["connects", "closes", "events", "deliveries"]
     """What is counted."""
     max: Rate | None = None
@@ -245,6 +260,8 @@ class SometimesExpected(Expected):
 class ErrorsExpected(Expected):
     """How many ``error`` messages the clients get."""
 
+    model_config = ConfigDict(json_schema_extra=MIN_OR_MAX)
+
     code: Annotated[str, Field(pattern="^[a-z_]{1,64}$")] | None = None
     """Those of this code alone."""
     min: Number | None = None
@@ -260,6 +277,8 @@ class ErrorsExpected(Expected):
 
 class Expectation(Model):
     """One thing that must come of it: exactly one of the keys."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_KEY)
 
     terminal: TerminalExpected | None = None
     """Every subscriber learns how the newest attempt ended."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from vuemantics_ws.simulation.amounts import Duration, DurationSpread, Model, refuse
 
@@ -24,6 +24,14 @@ FaultName = Literal[
 
 class Fault(Model):
     """Something that goes wrong around the server."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"do": {"const": "partition"}}},
+            "then": {"required": ["between"]},
+            "else": {"not": {"required": ["between"]}},
+        }
+    )
 
     at: DurationSpread
     """When it happens."""

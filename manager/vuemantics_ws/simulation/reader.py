@@ -102,7 +102,9 @@ def examine(text: str, environment: Mapping[str, str] | None = None) -> Examined
     if scenario is not None:
         problems += _check_sizes(scenario, source)
     problems.sort(key=lambda problem: problem.line)
-    return Examined(None if problems else scenario, problems, hints(source), source.data)
+    if problems or scenario is None:
+        return Examined(None, problems, data=source.data)
+    return Examined(scenario, [], list(hints(scenario, source)), source.data)
 
 
 def _check_nothings(source: Source) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from vuemantics_ws.errors import BadQuantity, BadSetting
 from vuemantics_ws.gateway.settings import SETTINGS, Settings, setting_named
 from vuemantics_ws.simulation.amounts import choice, nearest, show
 from vuemantics_ws.simulation.networks import BUILT_IN_NETWORKS
+from vuemantics_ws.simulation.scenario import Scenario
 from vuemantics_ws.simulation.source import KeyPath, Problem, Source
 
 OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"})
@@ -116,32 +117,28 @@ def check_names(source: Source) -> list[Problem]:
     return problems
 
 
-def hints(source: Source) -> list[Problem]:
+def hints(scenario: Scenario, source: Source) -> Iterator[Problem]:
     """What a script says of uploads that are none of the file's, and looks like one of them: perhaps it is meant so."""
-    fleets = {upload.get("id"): upload.get("count") for _, upload in _entries(source.data, "uploads")}
-    names = [name for name in fleets if isinstance(name, str)]
-    found = []
-    for index, client in _entries(source.data, "clients"):
-        steps = client.get("script")
-        for number, step in enumerate(steps if isinstance(steps, list) else []):
-            named = _at(step, "send", "upload_id")
+    fleets = {upload.id: upload.members for upload in scenario.uploads}
+    for index, client in enumerate(scenario.clients):
+        for number, step in enumerate(client.script or ()):
+            named = (step.send or {}).get("upload_id")
             if not isinstance(named, str) or _is_one_of(named, fleets):
                 continue
-            near = f" (did you mean {named}:0?)" if named in names else nearest(named, names)
+            near = f" (did you mean {named}:0?)" if named in fleets else nearest(named, fleets)
             if near:
                 path: KeyPath = ("clients", index, "script", number, "send", "upload_id")
                 message = f"no upload of the file is called {show(named)}, so it is sent as it stands{near}"
-                found.append(Problem(source.line_of(path), path, message))
-    return found
+                yield Problem(source.line_of(path), path, message)
 
 
-def _is_one_of(named: str, fleets: Mapping[Any, Any]) -> bool:
+def _is_one_of(named: str, fleets: Mapping[str, int | None]) -> bool:
     """Whether this is the name of an upload, or of a member of a fleet."""
     entry, colon, number = named.partition(":")
     count = fleets.get(entry)
-    if not colon:
-        return entry in fleets and count is None
-    return isinstance(count, int) and number.isdecimal() and len(number) < 9 and int(number) < count
+    if not colon or count is None:
+        return entry in fleets and count is None and not colon
+    return number.isdecimal() and len(number) < 9 and int(number) < count
 
 
 def _check_upload(source: Source, index: int, upload: Mapping[str, Any]) -> Iterator[Problem]:

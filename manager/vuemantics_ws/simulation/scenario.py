@@ -85,13 +85,13 @@ def _read_url(scheme: str) -> BeforeValidator:
 class Server(Model):
     """The node under test."""
 
-    nodes: Annotated[int, BeforeValidator(_read_nodes), Field(ge=1, le=NODES_MAX)] = 1
+    nodes: Annotated[int, Field(ge=1, le=NODES_MAX), BeforeValidator(_read_nodes)] = 1
     """How many there are."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Settings of the gateway by their names."""
-    url: Annotated[str, _read_url("ws"), Field(pattern="^wss?://")] | None = None
+    url: Annotated[str, Field(pattern="^wss?://"), _read_url("ws")] | None = None
     """Where a server that runs already is reached, in place of one that is started."""
-    control: Annotated[str, _read_url("http"), Field(pattern="^https?://")] | None = None
+    control: Annotated[str, Field(pattern="^https?://"), _read_url("http")] | None = None
     """Where its control port is reached."""
 
 

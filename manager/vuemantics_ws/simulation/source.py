@@ -85,6 +85,8 @@ def read_source(text: str, environment: Mapping[str, str]) -> Source:
     if node is None:
         return _refuse(source, 1, "expected a scenario, got an empty file")
     source.data = _build(node, (), source)
+    if source.data is None and not source.problems:
+        return _refuse(source, source.line_of(()), "expected a scenario, got nothing")
     return source
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, WithJsonSchema, model_validator
 
 from vuemantics_ws.messages import Stage
 from vuemantics_ws.simulation.amounts import (
@@ -58,7 +58,8 @@ class ProgressPipeline(Model):
     """How long it takes until the end."""
 
 
-_STAGES: TypeAdapter[list[PipelineStep]] = TypeAdapter(Annotated[list[PipelineStep], Field(min_length=1)])
+_Stages = Annotated[list[PipelineStep], Field(min_length=1)]
+_STAGES: TypeAdapter[list[PipelineStep]] = TypeAdapter(_Stages)
 
 
 def _read_pipeline(value: Any) -> list[PipelineStep] | ProgressPipeline:
@@ -100,8 +101,9 @@ class Outcome(Model):
     shares: Annotated[list[EndingShare], Field(min_length=1)]
 
 
-EndingText = Annotated[Ending, PlainValidator(_read_ending), WithJsonSchema({"enum": list(ENDINGS)})]
-_SHARES: TypeAdapter[dict[Ending, float]] = TypeAdapter(dict[EndingText, Share])
+EndingText = Annotated[Ending, PlainValidator(_read_ending), WithJsonSchema({"type": "string", "enum": list(ENDINGS)})]
+_Shares = Annotated[dict[EndingText, Share], Field(min_length=1)]
+_SHARES: TypeAdapter[dict[Ending, float]] = TypeAdapter(_Shares)
 
 
 def _read_outcome(value: Any) -> Outcome:
@@ -138,6 +140,12 @@ class Regenerate(Model):
 class Upload(Model):
     """One upload, or a fleet of them, with the worker that publishes its progress."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentSchemas": {"arrive": {"not": {"anyOf": [{"required": ["start"]}, {"required": ["count"]}]}}}
+        }
+    )
+
     id: Name
     """What the file calls it. Members of a fleet are called ID:0, ID:1 and so on."""
     owner: str
@@ -150,11 +158,11 @@ class Upload(Model):
     """Makes a fleet that begins as strangers do, in place of count and start."""
     pipeline: Annotated[
         list[PipelineStep] | ProgressPipeline,
-        PlainValidator(_read_pipeline, json_schema_input_type=PipelineName | list[PipelineStep] | ProgressPipeline),
+        PlainValidator(_read_pipeline, json_schema_input_type=PipelineName | _Stages | ProgressPipeline),
     ]
     """What it passes: image (8 s), video (40 s), a list of stages, or progress at a steady rate."""
-    outcome: Annotated[Outcome, PlainValidator(_read_outcome, json_schema_input_type=EndingText | dict[EndingText, Share])] = (
-        _read_outcome("completed")
+    outcome: Annotated[Outcome, PlainValidator(_read_outcome, json_schema_input_type=EndingText | _Shares)] = _read_outcome(
+        "completed"
     )
     """How it ends, or the share that ends so. Without @STAGE the stage is drawn; what stalls just falls silent."""
     messiness: Messiness = Messiness()
