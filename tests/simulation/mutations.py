@@ -52,12 +52,13 @@ def _mutate(draw: st.DrawFn, data: Any) -> None:
     elif change == "rename" and isinstance(holder, dict):
         holder[draw(st.sampled_from([*KEYS, key + "x", key[1:], "é" * 9]))] = holder.pop(key)
     elif change == "add" and isinstance(holder, dict):
-        holder[draw(st.sampled_from(KEYS))] = draw(st.sampled_from(VALUES))
+        holder[draw(st.sampled_from(KEYS))] = copy.deepcopy(draw(st.sampled_from(VALUES)))
     elif change == "swap":
         other, there = draw(st.sampled_from(places))
         holder[key] = copy.deepcopy(other[there])
     else:
-        holder[key] = draw(st.sampled_from(VALUES) | st.text(max_size=20) | st.integers() | st.floats(allow_nan=False))
+        value = draw(st.sampled_from(VALUES) | st.text(max_size=20) | st.integers() | st.floats(allow_nan=False))
+        holder[key] = copy.deepcopy(value)
 
 
 def _places(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 
-from vuemantics_ws.simulation.dice import Spread, stream, upload_id_of
+from vuemantics_ws.simulation.dice import Exponential, Spread, stream, upload_id_of
 
 
 def test_the_same_names_give_the_same_dice() -> None:
@@ -35,6 +35,17 @@ def test_a_fixed_quantity_takes_as_much_luck_as_a_drawn_one() -> None:
     Spread(0.0, 9.0).draw(drawn)
 
     assert fixed.random() == drawn.random()
+
+
+def test_an_exponential_quantity_has_its_mean_and_takes_one_number() -> None:
+    dice, beside = stream(1, "tab", "join"), stream(1, "tab", "join")
+
+    drawn = [Exponential(5.0).draw(dice) for _ in range(2000)]
+
+    assert 4.5 < sum(drawn) / len(drawn) < 5.5
+    assert min(drawn) >= 0
+    assert max(drawn) > 25, "now and then it is large"
+    assert [beside.random() for _ in range(2001)][-1] == dice.random()
 
 
 def test_an_upload_id_is_the_same_uuid_each_time() -> None:

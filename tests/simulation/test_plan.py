@@ -3,6 +3,12 @@
 import textwrap
 from itertools import pairwise
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vuemantics_ws.simulation.dice import Spread
+from vuemantics_ws.simulation.networks import BUILT_IN_NETWORKS
 from vuemantics_ws.simulation.plan import UPLOAD_RETURNS_S, Plan, make_plan
 from vuemantics_ws.simulation.reader import parse_scenario
 from vuemantics_ws.simulation.schedule import events_max
@@ -135,3 +141,178 @@ def test_nothing_is_waited_for_beyond_the_duration() -> None:
         """)
 
     assert made.last_action_s == 60.0
+
+
+SEEDS = st.integers(0, 10**6)
+
+
+@settings(max_examples=20)
+@given(SEEDS)
+def test_a_plan_depends_on_nothing_but_scenario_and_seed(seed: int) -> None:
+    assert plan(MESSY, seed) == plan(MESSY, seed)
+
+
+@settings(max_examples=20)
+@given(SEEDS)
+def test_adding_entries_changes_nobody_elses_luck(seed: int) -> None:
+    before = plan(MESSY, seed)
+
+    after = plan(MESSY.replace("uploads:\n", "uploads:\n      - {id: new, owner: boss, pipeline: video, start: ~5s}\n"), seed)
+
+    assert {upload.name: upload for upload in after.uploads if upload.entry != "new"} == {
+        upload.name: upload for upload in before.uploads
+    }
+    joins = [(client.name, client.join_s, client.leave_s) for client in before.clients]
+    assert [(client.name, client.join_s, client.leave_s) for client in after.clients] == joins
+
+
+MESSY = """\
+    users: {u: {count: 7}, boss: {}}
+    uploads:
+      - {id: up, owner: u, count: 9, start: ~3s, pipeline: video, outcome: {completed: 50%, failed: 30%, stalled: 20%}}
+      - id: flow
+        owner: u
+        arrive: {rate: 1/s, for: 10s}
+        pipeline: {progress: 5/s, for: 4s}
+        messiness: {duplicate: 30%, reorder: 30%, after_terminal: 2}
+    clients:
+      - {id: tab, user: u, count: 5, join: ~2s, leave: {after: ~9s}}
+      - {id: racing, user: u, count: 5, join: {around: up.terminal, spread: 50ms}, subscribe: [up]}
+      - {id: late, user: boss, join: {arrive: 2/s, for: 3s}}
+"""
+
+
+def joins(join: str, more: str = "") -> list[float]:
+    made = plan(f"""\
+        users: {{alice: {{}}}}
+        uploads:
+          - {{id: up, owner: alice, count: 3, start: 5s..9s, pipeline: image}}
+          - {{id: dead, owner: alice, start: 1s, pipeline: image, outcome: stalled@description_audit}}
+          - {{id: again, owner: alice, start: 1s, pipeline: image, regenerate: {{after: 2s, times: 2}}}}
+          - {{id: ghost, owner: alice, start: 4s, pipeline: image, publisher: none}}
+        clients:
+          - {{id: tab, user: alice, join: {join}{more}}}
+        """)
+    return [client.join_s for client in made.clients]
+
+
+def test_a_ramp_is_exact() -> None:
+    found = joins("{ramp: [{to: 4, over: 2s}, {to: 4, over: 3s}, {to: 6, over: 1s}, {to: 8, over: 0s}]}")
+
+    assert found == [0.0, 0.5, 1.0, 1.5, 5.0, 5.5, 6.0, 6.0]
+
+
+def test_a_ramp_may_begin_with_a_pause() -> None:
+    assert joins("{ramp: [{to: 0, over: 5s}, {to: 2, over: 1s}]}") == [5.0, 5.5]
+
+
+def test_arrivals_are_as_many_as_rate_and_time_make_and_within_that_time() -> None:
+    found = joins("{arrive: 20/s, for: 30s}")
+
+    assert len(found) == 600
+    assert 0 <= min(found) < 1
+    assert 29 < max(found) <= 30
+    assert 250 < sum(at_s < 15 for at_s in found) < 350
+    assert joins("{arrive: 1/s, for: 100ms}") == [pytest.approx(0.05, abs=0.05)], "one at least"
+
+
+def test_a_join_around_is_near_the_moment_of_the_members_own_upload() -> None:
+    made = plan("""\
+        users: {alice: {}}
+        uploads:
+          - {id: up, owner: alice, count: 3, start: 5s..30s, pipeline: image}
+        clients:
+          - {id: first, user: alice, count: 7, join: {around: up.start, spread: 50ms}}
+          - {id: last, user: alice, count: 7, join: {around: up.terminal, spread: 50ms}}
+        """)
+
+    for client in made.clients:
+        upload = made.uploads[int(client.name.partition(":")[2]) % 3]
+        moment_s = upload.events[0 if client.entry == "first" else -1].at_s
+        assert abs(client.join_s - moment_s) <= 0.05
+        assert client.join_s != moment_s
+
+
+def test_the_terminal_of_what_has_none_is_its_last_event_and_of_several_runs_the_newest() -> None:
+    assert joins("{around: dead.terminal}") == [5.0]
+    assert joins("{around: again.terminal}") == [1 + 8 + 2 + 8 + 2 + 8]
+    assert joins("{around: ghost.terminal}") == [4.0]
+    assert joins("{around: dead.start, spread: 10s}", ", count: 50").count(0.0) > 5, "nobody comes before the beginning"
+
+
+def test_networks_are_the_files_own_or_built_in() -> None:
+    made = plan("""\
+        users: {alice: {}}
+        network: {wifi: {latency: 1s}, slow: {bandwidth: 1kB/s}}
+        clients:
+          - {id: a, user: alice, network: wifi}
+          - {id: b, user: alice, network: slow}
+          - {id: c, user: alice, network: mobile}
+          - {id: d, user: alice}
+        """)
+
+    own, slow, mobile, none = (client.network for client in made.clients)
+    assert own is not None
+    assert own.latency == Spread(1.0, 1.0), "the file's own goes before the built-in one"
+    assert slow is not None
+    assert slow.bandwidth == 1000.0
+    assert mobile == BUILT_IN_NETWORKS["mobile"]
+    assert none is None
+
+
+def test_a_script_names_uploads_by_their_names() -> None:
+    made = plan("""\
+        users: {alice: {}}
+        uploads:
+          - {id: up, owner: alice, count: 2, pipeline: image}
+          - {id: one, owner: alice, pipeline: image}
+        clients:
+          - id: tab
+            user: alice
+            script:
+              - auth
+              - {send: {action: subscribe_upload, upload_id: one}}
+              - {send: {action: subscribe_upload, upload_id: "up:1"}}
+              - {send: {action: subscribe_upload, upload_id: elsewhere}}
+              - {send: {action: odd, upload_id: [one], nested: {upload_id: one}}}
+              - {wait: 3s}
+              - {send_raw: one}
+        """)
+
+    ids = {upload.name: upload.upload_id for upload in made.uploads}
+    script = made.clients[0].script
+    assert script is not None
+    assert [step.send and step.send.get("upload_id") for step in script] == [
+        None, ids["one"], ids["up:1"], "elsewhere", ["one"], None, None,
+    ]  # fmt: skip
+    assert script[4].send == {"action": "odd", "upload_id": ["one"], "nested": {"upload_id": "one"}}
+    assert script[6].send_raw == "one"
+    assert (made.clients[0].join_s, made.last_action_s) == (0.0, 8.0)
+
+
+def test_a_run_lasts_until_connections_have_ended_that_end_by_themselves() -> None:
+    body = """\
+        users: {{alice: {{}}}}
+        clients:
+          - {{id: a, user: alice, join: 3s{}}}
+        expect:
+          - close: {{clients: a, codes: [1000]{}}}
+        """
+
+    assert plan(body.format("", "")).last_action_s == 3
+    assert plan(body.format(", token: {ttl: 20s}", "")).last_action_s == 23
+    assert plan(body.format("", ", between: 4s..30s")).last_action_s == 33
+    assert plan(body.format("", ", between: 4s..30m")).last_action_s == 60
+
+
+def test_a_fleet_of_thousands_follows_only_its_own() -> None:
+    made = plan("""\
+        users: {u: {count: 1000}}
+        uploads:
+          - {id: up, owner: u, count: 5000, pipeline: image}
+        clients:
+          - {id: tab, user: u, count: 5000}
+          - {id: scripted, user: u, count: 2000, subscribe: none, script: [auth, {send: {upload_id: "up:7"}}]}
+        """)
+
+    assert sum(len(client.subscribes) for client in made.clients) == 25_000

@@ -5,6 +5,8 @@ import pytest
 from tests.simulation.files import SMALL, changed, expecting, problems, with_client, with_upload
 
 WRONG = {
+    "a version that is true": (changed("version: 1", "version: true"), "version: expected 1, got true"),
+    "an auth that is a number": (with_client(script="[{auth: 1}]"), "script[0].auth: expected true, got 1"),
     "no unit": (changed("10s", "10"), "expected a duration with its unit"),
     "a unit that is none": (changed("10s", "10 apples"), "expected a duration such as"),
     "a duration below nothing": (changed("10s", "-1s"), "expected a duration such as"),

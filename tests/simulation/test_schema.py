@@ -146,6 +146,7 @@ BEYOND_A_SCHEMA = re.compile(
             "expected no settings beside url",
             "expected at least [0-9.]+[a-zA-Z/]*, got ",
             "expected an origin",
+            r"got -?[0-9]+\.0\b",  # which a schema takes for a whole number
         ]
     )
 )
@@ -159,10 +160,11 @@ def test_the_schema_and_the_reader_agree_as_far_as_a_schema_can(mutated: Any) ->
     if source.problems:
         return
 
-    problems = [problem for problem in examine(text, {}).problems if not problem.unbuilt]
+    found = examine(text, {}).problems
+    problems = [problem for problem in found if not problem.unbuilt]
     errors = [f"{error.json_path}: {error.message[:200]}" for error in VALIDATOR.iter_errors(source.data)]
 
-    assert bool(problems) or not errors, errors
+    assert found or not errors, errors  # beside what is not built yet not everything is looked at
     assert errors or all(BEYOND_A_SCHEMA.search(problem.message) for problem in problems), problems
 
 

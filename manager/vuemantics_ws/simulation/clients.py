@@ -204,12 +204,16 @@ class Reading(Model):
         return self
 
 
+def _read_auth(value: Any) -> Any:
+    return value if value is True else refuse(f"expected true, got {show(value)}")
+
+
 class Step(Model):
     """One thing that a scripted client does: exactly one of the keys."""
 
     model_config = ConfigDict(json_schema_extra=ONE_KEY)
 
-    auth: Literal[True] | None = None
+    auth: Annotated[Literal[True], BeforeValidator(_read_auth)] | None = None
     """Show the client's token; the short form is the word auth."""
     wait: Duration | None = None
     """Do nothing for so long."""

@@ -82,6 +82,10 @@ def _read_url(scheme: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _read_version(value: Any) -> Any:
+    return refuse("expected 1, got true") if value is True else value  # which are equal in Python
+
+
 class Server(Model):
     """The node under test."""
 
@@ -105,7 +109,7 @@ class User(Model):
 class Scenario(Model):
     """A whole file: who is there, what happens, and what must come of it."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_read_version)]
     """The version of the format."""
     name: Name
     """What the scenario is called; the same as the file."""
