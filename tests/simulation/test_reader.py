@@ -10,7 +10,6 @@ from vuemantics_ws.errors import BadScenario
 from vuemantics_ws.messages import Stage
 from vuemantics_ws.simulation.dice import Exponential, Spread
 from vuemantics_ws.simulation.reader import NotBuiltYet, examine, load_scenario
-from vuemantics_ws.simulation.references import UNBUILT_SETTINGS
 from vuemantics_ws.simulation.scenario import ProgressPipeline, Upload
 
 
@@ -208,7 +207,6 @@ UNBUILT = {
     "leaving faults out of a rate": expecting("rate: {of: connects, max: 60/s, except: node.kill}"),
     "a metric of Redis": expecting("server: {metric: redis_gaps_total, min: 5}"),
     "a probe of Redis": expecting("sometimes: {that: subscribed between state write and publish}"),
-    **{name: SMALL + f"server: {{config: {{{name}: 60s}}}}" for name in UNBUILT_SETTINGS},
 }
 
 

@@ -106,10 +106,6 @@ WRONG = {
     "a sweep that is none": (SMALL + "sweep: 5", "sweep: expected a range of seeds such as 1..500, got 5"),
     "a sweep without end": (SMALL + "sweep: 1..1000001", "sweep: expected at most 1000000 seeds, got 1000001"),
     "a URL that is none": (SMALL + "server: {url: 'http://127.0.0.1'}", "server.url: expected a URL that begins with ws://"),
-    "settings of a foreign server": (
-        SMALL + "server: {url: 'ws://127.0.0.1:1/', config: {grace: 1s}}",
-        "expected no settings beside url",
-    ),
     "half a character": (with_client(script='[{send_raw: "\\ud800"}]'), "expected whole characters"),
     "a duration beyond reason": (changed("10s", "32d"), "duration: expected at most 31d, got '32d'"),
     "a rate beyond reason": (with_upload(arrive="{rate: 1000001/s, for: 1s}"), "expected at most 1000000/s"),

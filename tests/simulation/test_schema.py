@@ -143,7 +143,6 @@ BEYOND_A_SCHEMA = re.compile(
             "expected no uploads: ",
             "expected a quantity that a machine can hold",
             "expected every beside times",
-            "expected no settings beside url",
             "expected at least [0-9.]+[a-zA-Z/]*, got ",
             "expected an origin",
             r"got -?[0-9]+\.0\b",  # which a schema takes for a whole number

@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from vuemantics_ws.errors import BadQuantity
-from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.quantities import parse_duration
 from vuemantics_ws.simulation.bundled import question_of
-from vuemantics_ws.simulation.plan import make_plan
+from vuemantics_ws.simulation.plan import Plan, make_plan
 from vuemantics_ws.simulation.reader import Examined
 from vuemantics_ws.simulation.source import show_path
 
 STARTING_AND_STOPPING_S = 3.0
 """What goes around a run: a server starts, a last look is taken, and the server stops."""
+
+DEFAULT_GRACE = "15s"
+"""The grace time of a node of ours to which its file gives no other."""
 
 FILES_FEW = 512
 """Up to so many sockets fit into every system's limit on open files."""
@@ -53,8 +55,8 @@ def overview_of(text: str, examined: Examined) -> Overview:
     not_yet = [problem.message.removesuffix(" is not built yet") for problem in examined.problems if problem.unbuilt]
     takes_s = None
     if plan is not None:
-        grace_s = Settings.from_mapping(plan.scenario.server.config).grace_s
-        takes_s = round(plan.last_action_s + grace_s + STARTING_AND_STOPPING_S, 1)
+        grace_s = parse_duration(str(plan.scenario.server.config.get("grace", DEFAULT_GRACE)))
+        takes_s = round(_happens_until_s(plan) + grace_s + STARTING_AND_STOPPING_S, 1)
     return Overview(
         question=question_of(text),
         description=str(_value(examined.data, "description") or ""),
@@ -83,6 +85,13 @@ def problems_as_json(file: str, examined: Examined) -> dict[str, list[dict[str, 
         ]
         for name, problems in found.items()
     }
+
+
+def _happens_until_s(plan: Plan) -> float:
+    """When the last thing happens; of an upload that stalls it is that the server ends it, where it is told to."""
+    stall_after_s = parse_duration(str(plan.scenario.server.config.get("stall_after", "0")))
+    stalls = [upload.last.at_s + stall_after_s for upload in plan.uploads if upload.last is not None and not upload.ends]
+    return min(max([plan.last_action_s, *stalls]), plan.scenario.duration)
 
 
 def _value(data: Any, key: str) -> Any:

@@ -93,15 +93,7 @@ class Plan(NamedTuple):
             times += [client.join_s, *(subscribe.at_s for subscribe in client.subscribes), client.leave_s or 0.0]
             times.append(client.join_s + sum(step.wait or 0.0 for step in client.script or ()))
             times.append(client.join_s + (client.token.ttl or 0.0))
-        times += self._ends_s()
         return min(max(times), self.scenario.duration)
-
-    def _ends_s(self) -> Iterator[float]:
-        """Until when connections end by themselves, where the file expects that between two times."""
-        for close in (expectation.close for expectation in self.scenario.expect):
-            if close is not None and close.between is not None:
-                joins = [client.join_s for client in self.clients if close.clients is None or client.entry in close.clients]
-                yield max(joins, default=0.0) + close.between.high
 
     def will_end(self, upload: PlannedUpload) -> bool:
         """Whether an end is published of it before the scenario's duration is over."""

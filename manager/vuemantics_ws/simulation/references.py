@@ -16,8 +16,6 @@ from vuemantics_ws.simulation.source import KeyPath, Problem, Source
 OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"})
 """Settings that a simulation chooses itself."""
 
-UNBUILT_SETTINGS = frozenset({"stall_after"}) - SETTINGS.keys()
-
 _PASSED = ("queued", "vision_analysis", "description_audit", "embedding_generation", "indexing")
 
 
@@ -40,21 +38,16 @@ def check_settings(source: Source) -> list[Problem]:
             problems.append(Problem(source.line_of(path), path, message.removeprefix(f"{error.setting}: "), unbuilt))
             if rest.pop(error.setting, None) is None:
                 break
-    if config and _at(source.data, "server", "url") is not None:
-        path = ("server", "config")
-        problems.append(Problem(source.line_of(path), path, "expected no settings beside url: that server has its own"))
     return problems
 
 
 def _check_setting(source: Source, name: str, value: object) -> Iterator[Problem]:
     path: KeyPath = ("server", "config", name)
     line = source.line_of(path)
-    if name in UNBUILT_SETTINGS:
-        yield Problem(line, path, f"{name} is not built yet", unbuilt=True)
-    elif name in OURS:
+    if name in OURS:
         yield Problem(line, path, "expected no such setting: a simulation chooses it")
     elif name not in SETTINGS:
-        yield Problem(line, path, f"there is no such setting{nearest(name, {*SETTINGS, *UNBUILT_SETTINGS} - OURS)}")
+        yield Problem(line, path, f"there is no such setting{nearest(name, SETTINGS.keys() - OURS)}")
     else:
         try:
             setting_named(name).read(value)

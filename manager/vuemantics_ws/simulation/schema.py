@@ -26,7 +26,7 @@ from vuemantics_ws.simulation.amounts import (
 from vuemantics_ws.simulation.bundled import SCHEMA_NAME
 from vuemantics_ws.simulation.clients import Client, Join, Reconnect, Token
 from vuemantics_ws.simulation.dice import Spread
-from vuemantics_ws.simulation.references import OURS, UNBUILT_SETTINGS
+from vuemantics_ws.simulation.references import OURS
 from vuemantics_ws.simulation.scenario import Scenario
 from vuemantics_ws.simulation.uploads import Outcome
 
@@ -138,7 +138,6 @@ def _tidy(value: Any) -> Any:
 def _settings_schema() -> dict[str, Any]:
     """``server.config``: the settings of the gateway, less those that a simulation chooses."""
     known = {name: _setting_schema(setting) for name, setting in SETTINGS.items() if name not in OURS}
-    known |= {name: {**DURATION_SCHEMA, "description": "Not built yet."} for name in sorted(UNBUILT_SETTINGS)}
     return {
         "type": "object",
         "additionalProperties": False,
