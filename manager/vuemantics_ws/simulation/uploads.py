@@ -164,7 +164,9 @@ class Upload(Model):
     outcome: Annotated[Outcome, PlainValidator(_read_outcome, json_schema_input_type=EndingText | _Shares)] = _read_outcome(
         "completed"
     )
-    """How it ends, or the share that ends so. Without @STAGE the stage is drawn; what stalls just falls silent."""
+    """completed, failed, stalled, failed@STAGE or stalled@STAGE; or several of them, each with its share. Without @STAGE the
+    stage is drawn. What stalls falls silent.
+    """
     messiness: Messiness = Messiness()
     """What goes wrong on the way from its worker."""
     regenerate: Regenerate | None = None
