@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -96,7 +97,7 @@ def _named(head: str, meanings: dict[Any, str]) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    **{f"keys: {model.__name__}": lambda model=model: key_table(model) for model in models_of(Scenario)},
+    **{f"keys: {model.__name__}": partial(key_table, model) for model in models_of(Scenario)},
     "table: tokens": lambda: _named("kind", TOKEN_KINDS),
     "table: networks": _networks,
     "table: metrics": lambda: _named("metric", METRICS),
