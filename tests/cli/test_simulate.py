@@ -76,6 +76,35 @@ class TestUsage:
         assert outcome.code == 2
         assert "faults is not built yet" in outcome.err
 
+    @pytest.mark.parametrize(
+        "option", ["--virtual", "--sweep 1..500", "--shrink", "--jobs 2", "--replay run.ndjson", "--html run.html"]
+    )
+    def test_an_option_that_is_not_built_yet_is_refused_as_such(self, scenario: Path, option: str) -> None:
+        outcome = run("simulate", str(scenario), *option.split())
+
+        assert (outcome.code, outcome.out) == (2, "")
+        assert re.match(rf"error: {option.split()[0]}: .* is not built yet\n", outcome.err)
+
+    def test_nothing_to_play_is_wrong_usage(self) -> None:
+        outcome = run("simulate")
+
+        assert outcome.code == 2
+        assert outcome.err.startswith("error: SCENARIO: expected one at least\nhint: a file, or one of: ")
+        assert "quickstart" in outcome.err
+
+    def test_one_bad_file_and_none_is_played(self, scenario: Path) -> None:
+        outcome = run("simulate", str(scenario), "no-such-file")
+
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith("error: no-such-file: there is no such file")
+
+    @pytest.mark.parametrize("limit", ["5", "soon", "-1s"])
+    def test_a_time_limit_has_its_unit(self, scenario: Path, limit: str) -> None:
+        outcome = run("simulate", str(scenario), "--time-limit", limit)
+
+        assert outcome.code == 2
+        assert "--time-limit: expected a duration" in outcome.err
+
     def test_a_trace_that_cannot_be_written_is_refused_before_anything_starts(self, scenario: Path) -> None:
         outcome = run("simulate", str(scenario), "--trace", "/nowhere/at/all.ndjson")
 

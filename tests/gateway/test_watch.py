@@ -45,7 +45,10 @@ def test_a_frame_holds_all_that_was_promised() -> None:
     assert frame["node"]["url"].startswith("ws://127.0.0.1:")
     assert frame["tables"] == statistics["tables"]
     assert frame["counters"] == statistics["counters"]
-    assert frame["limits"] == {"connections_max": 7, "unauthenticated_max": 256, "heads_max": 20_000}
+    assert frame["limits"] == {
+        "connections_max": 7, "unauthenticated_max": 256, "heads_max": 20_000, "uploads_per_user_max": 1_000,
+        "reply_bytes_max": 65_536, "direct_bytes_max": 65_536, "grace_s": 300.0,
+    }  # fmt: skip
     assert [page["view"] for page in frame["views"]] == ["follows", "uploads", "connections", "followers"]
     assert all(page["matched"] == page["total"] == len(page["rows"]) == 1 for page in frame["views"])
     assert frame["warnings"] == []

@@ -18,7 +18,7 @@ from vuemantics_ws.simulation.network import (
     Outage,
     worst_delay_s,
 )
-from vuemantics_ws.simulation.plan import BUILT_IN_NETWORKS
+from vuemantics_ws.simulation.networks import BUILT_IN_NETWORKS
 from vuemantics_ws.simulation.scenario import NetworkProfile
 
 

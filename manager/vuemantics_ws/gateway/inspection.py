@@ -14,6 +14,12 @@ from vuemantics_ws.gateway.views import STALLED_S, VIEWS, Looked, View
 from vuemantics_ws.gateway.warnings import Stalled, warnings
 from vuemantics_ws.limits import Limits
 
+LIMITS_TOLD = (
+    *("connections_max", "unauthenticated_max", "heads_max", "uploads_per_user_max", "reply_bytes_max", "direct_bytes_max"),
+    "grace_s",
+)
+"""What a frame has under ``limits``: what tables are held against, and what a simulation must know to judge fairly."""
+
 BEST_KEPT = 256
 """So many rows are gathered before they are sorted in among those that will be shown."""
 
@@ -107,7 +113,7 @@ class Inspection:
         async with self._slices.turn:
             survey = await self._survey()
             views = [await self._page(question, index) for index in range(len(question.views))]
-        limits = {name: getattr(node.limits, name) for name in ("connections_max", "unauthenticated_max", "heads_max")}
+        limits = {name: getattr(node.limits, name) for name in LIMITS_TOLD}
         return {
             "at": round(node.clock.wall(), 3),
             "node": node.describe(),

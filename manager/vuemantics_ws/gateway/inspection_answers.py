@@ -194,7 +194,7 @@ class WatchFrame(_Answer):
     at: float = Field(description="In seconds since 1970-01-01 UTC.", examples=[1_738_324_800.25])
     node: NodeDescription
     tables: Tables
-    limits: dict[str, int] = Field(examples=[{"connections_max": 19_000, "unauthenticated_max": 256, "heads_max": 20_000}])
+    limits: dict[str, float] = Field(examples=[{"connections_max": 19_000, "unauthenticated_max": 256, "heads_max": 20_000}])
     counters: Counters
     rates: Rates
     warnings: list[Warning] = Field(description="At most 8, most urgent first.", examples=[[]])

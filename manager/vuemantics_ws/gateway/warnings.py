@@ -24,7 +24,7 @@ class Stalled(NamedTuple):
 
 
 def warnings(
-    *, state: str, tables: dict[str, Any], limits: dict[str, int], samples: Sequence[Sample], stalled: Stalled | None
+    *, state: str, tables: dict[str, Any], limits: dict[str, float], samples: Sequence[Sample], stalled: Stalled | None
 ) -> list[dict[str, Any]]:
     """At most eight, most urgent first."""
     found = [
@@ -49,13 +49,13 @@ def _late(samples: Sequence[Sample]) -> Iterator[tuple[str, str, int]]:
         yield "loop_lag", f"the loop was late by up to {max(late) * 1000:.0f} ms in the last {LAG_SAMPLES} s", len(late)
 
 
-def _near(tables: dict[str, Any], limits: dict[str, int]) -> Iterator[tuple[str, str, int]]:
+def _near(tables: dict[str, Any], limits: dict[str, float]) -> Iterator[tuple[str, str, int]]:
     filled = []
     for limit, most in limits.items():
         name = limit.removesuffix("_max")
-        count = tables[name] or 0
+        count = tables.get(name) or 0  # not every limit is of a table
         if count >= NEAR * most:
-            filled.append((count / most, f"{name}: {count} of at most {most}"))
+            filled.append((count / most, f"{name}: {count} of at most {most:.0f}"))
     if filled:
         yield "limit_near", max(filled)[1], len(filled)
 

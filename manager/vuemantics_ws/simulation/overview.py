@@ -8,13 +8,11 @@ from vuemantics_ws.quantities import parse_duration
 from vuemantics_ws.simulation.bundled import question_of
 from vuemantics_ws.simulation.plan import Plan, make_plan
 from vuemantics_ws.simulation.reader import Examined
+from vuemantics_ws.simulation.site import settings_of
 from vuemantics_ws.simulation.source import show_path
 
 STARTING_AND_STOPPING_S = 3.0
 """What goes around a run: a server starts, a last look is taken, and the server stops."""
-
-DEFAULT_GRACE = "15s"
-"""The grace time of a node of ours to which its file gives no other."""
 
 FILES_FEW = 512
 """Up to so many sockets fit into every system's limit on open files."""
@@ -55,8 +53,7 @@ def overview_of(text: str, examined: Examined) -> Overview:
     not_yet = [problem.message.removesuffix(" is not built yet") for problem in examined.problems if problem.unbuilt]
     takes_s = None
     if plan is not None:
-        grace_s = parse_duration(str(plan.scenario.server.config.get("grace", DEFAULT_GRACE)))
-        takes_s = round(_happens_until_s(plan) + grace_s + STARTING_AND_STOPPING_S, 1)
+        takes_s = round(_happens_until_s(plan) + settings_of(plan).grace_s + STARTING_AND_STOPPING_S, 1)
     return Overview(
         question=question_of(text),
         description=str(_value(examined.data, "description") or ""),
