@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.simulation.flawless import flawless
+from tests.simulation.judging.flawless import flawless
 from vuemantics_ws.simulation.board import Board
-from vuemantics_ws.simulation.bundled import resolve_scenario
-from vuemantics_ws.simulation.checkers import check_laws
-from vuemantics_ws.simulation.history import History
-from vuemantics_ws.simulation.plan import make_plan
-from vuemantics_ws.simulation.reader import load_scenario
+from vuemantics_ws.simulation.format.bundled import resolve_scenario
+from vuemantics_ws.simulation.format.reader import load_scenario
+from vuemantics_ws.simulation.judging.checkers import check_laws
+from vuemantics_ws.simulation.judging.history import History
+from vuemantics_ws.simulation.planning.plan import make_plan
 from vuemantics_ws_cli.simulating.screen import course_of
 from vuemantics_ws_cli.views.picture import WIDTH, picture
 from vuemantics_ws_cli.views.simulation import LawsSoFar, live

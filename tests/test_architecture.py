@@ -98,6 +98,23 @@ def test_a_library_is_imported_only_where_it_belongs(module: str) -> None:
         assert allowed is None or _house(module) in allowed, f"{module} may not import {name}"
 
 
+IN_SIMULATION: dict[str, set[str]] = {
+    "format": {"format", "dice", "pipeline"},
+    "planning": {"planning", "format", "dice", "pipeline"},
+    "browser": {"browser", "format", "dice", "log"},
+    "judging": {"judging", "planning", "format", "log"},
+}
+"""A file is read, planned, played and judged: each part knows of those before it, and only the log joins the last two."""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if _house(module) == "simulation"])
+def test_a_part_of_the_simulation_knows_only_what_comes_before_it(module: str) -> None:
+    part = module.split(".")[2]
+    for name in _imports(MODULES[module]):
+        if part in IN_SIMULATION and _house(name) == "simulation":
+            assert name.split(".")[2] in IN_SIMULATION[part], f"{module} may not import {name}"
+
+
 def test_every_part_of_the_house_has_a_rule() -> None:
     houses = {_house(module) for module in MODULES} - {"vuemantics_ws", "__init__"}
 

@@ -14,7 +14,7 @@ import pytest
 import typer
 import yaml
 
-from tests.simulation.planted_faults import LAWS, table_of
+from tests.simulation.judging.planted_faults import LAWS, table_of
 from vuemantics_ws.closing import CLOSINGS
 from vuemantics_ws.core.session import ERROR_CODES
 from vuemantics_ws.gateway.metrics import METRICS, metrics_table

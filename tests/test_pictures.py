@@ -5,11 +5,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.pictures import DOCS, PICTURES
-from tests.simulation.flawless import flawless
-from vuemantics_ws.simulation.bundled import resolve_scenario
-from vuemantics_ws.simulation.plan import make_plan
-from vuemantics_ws.simulation.reader import load_scenario
-from vuemantics_ws.simulation.report import judge_run
+from tests.simulation.judging.flawless import flawless
+from vuemantics_ws.simulation.format.bundled import resolve_scenario
+from vuemantics_ws.simulation.format.reader import load_scenario
+from vuemantics_ws.simulation.judging.report import judge_run
+from vuemantics_ws.simulation.planning.plan import make_plan
 
 
 @pytest.mark.parametrize("name", PICTURES)

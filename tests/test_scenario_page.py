@@ -10,17 +10,17 @@ from typing import Any, get_args
 import pytest
 
 from vuemantics_ws.quantities import format_duration
-from vuemantics_ws.simulation.amounts import Model
-from vuemantics_ws.simulation.bundled import bundled_names
-from vuemantics_ws.simulation.clients import TOKEN_KINDS, TokenKind
 from vuemantics_ws.simulation.dice import Spread
-from vuemantics_ws.simulation.expected import Expectation
-from vuemantics_ws.simulation.metrics import METRICS
-from vuemantics_ws.simulation.networks import BUILT_IN_NETWORKS
-from vuemantics_ws.simulation.probes import PROBES, UNBUILT_PROBES
-from vuemantics_ws.simulation.reader import examine
-from vuemantics_ws.simulation.scenario import Scenario
-from vuemantics_ws.simulation.schema import keys_of, models_of, scenario_schema
+from vuemantics_ws.simulation.format.amounts import Model
+from vuemantics_ws.simulation.format.bundled import bundled_names
+from vuemantics_ws.simulation.format.clients import TOKEN_KINDS, TokenKind
+from vuemantics_ws.simulation.format.expected import Expectation
+from vuemantics_ws.simulation.format.metrics import METRICS
+from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
+from vuemantics_ws.simulation.format.probes import PROBES, UNBUILT_PROBES
+from vuemantics_ws.simulation.format.reader import examine
+from vuemantics_ws.simulation.format.scenario import Scenario
+from vuemantics_ws.simulation.format.schema import keys_of, models_of, scenario_schema
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "scenarios.md"
@@ -171,8 +171,8 @@ def test_the_readme_says_how_many_scenarios_there_are_and_shows_one() -> None:
 
 
 def test_the_bounds_that_the_page_names_are_those_of_the_reader() -> None:
-    from vuemantics_ws.simulation.amounts import DURATION_MAX
-    from vuemantics_ws.simulation.reader import EVENTS_MAX, MEMBERS_MAX, SUBSCRIBES_MAX
+    from vuemantics_ws.simulation.format.amounts import DURATION_MAX
+    from vuemantics_ws.simulation.format.reader import EVENTS_MAX, MEMBERS_MAX, SUBSCRIBES_MAX
 
     text = PAGE.read_text(encoding="utf-8")
 

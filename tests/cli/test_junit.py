@@ -2,10 +2,10 @@
 
 from xml.etree import ElementTree as ET
 
-from tests.simulation.expecting import CAT, both_follow, plan
-from tests.simulation.histories import Story
+from tests.simulation.judging.expecting import CAT, both_follow, plan
+from tests.simulation.judging.histories import Story
+from vuemantics_ws.simulation.judging.report import judge_run
 from vuemantics_ws.simulation.log import Undocumented
-from vuemantics_ws.simulation.report import judge_run
 from vuemantics_ws_cli.views.junit import Played, junit
 
 ATTRIBUTES = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import run
-from tests.simulation.files import SMALL, changed, with_client
-from vuemantics_ws.simulation.bundled import bundled_folder, bundled_names, bundled_text
-from vuemantics_ws.simulation.reader import parse_scenario
+from tests.simulation.format.files import SMALL, changed, with_client
+from vuemantics_ws.simulation.format.bundled import bundled_folder, bundled_names, bundled_text
+from vuemantics_ws.simulation.format.reader import parse_scenario
 
 
 def written(folder: Path, text: str, name: str = "mine.yaml") -> str:

@@ -7,10 +7,10 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.drawing import drawn
-from tests.simulation.histories import CAT, Story
+from tests.simulation.judging.histories import CAT, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.board import Board, ClientRow, UploadRow
-from vuemantics_ws.simulation.checkers import check_laws
+from vuemantics_ws.simulation.judging.checkers import check_laws
 from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line
 from vuemantics_ws_cli.views.size import Size
 

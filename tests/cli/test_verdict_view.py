@@ -6,10 +6,10 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.drawing import drawn
-from tests.simulation.histories import CAT, DOG, Story
-from vuemantics_ws.simulation.plan import Plan, make_plan
-from vuemantics_ws.simulation.reader import parse_scenario
-from vuemantics_ws.simulation.report import Report, judge_run
+from tests.simulation.judging.histories import CAT, DOG, Story
+from vuemantics_ws.simulation.format.reader import parse_scenario
+from vuemantics_ws.simulation.judging.report import Report, judge_run
+from vuemantics_ws.simulation.planning.plan import Plan, make_plan
 from vuemantics_ws_cli.views.records import record_line
 from vuemantics_ws_cli.views.verdict import verdict
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from vuemantics_ws.ambient import SystemClock
+from vuemantics_ws.simulation.format.reader import parse_scenario
+from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws.simulation.log import Closed, Log, Opened, Received, Record
-from vuemantics_ws.simulation.plan import Plan, make_plan
-from vuemantics_ws.simulation.reader import parse_scenario
-from vuemantics_ws.simulation.report import Report
+from vuemantics_ws.simulation.planning.plan import Plan, make_plan
 from vuemantics_ws.simulation.run import run_real
 
 R = TypeVar("R", bound=Record)

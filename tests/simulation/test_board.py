@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.simulation.histories import CAT, DOG, Story
+from tests.simulation.judging.histories import CAT, DOG, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.board import Board
 from vuemantics_ws.simulation.log import Began, ClientFacts, Received, Unreachable, UploadFacts

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.simulation.histories import CAT, Story
+from tests.simulation.judging.histories import CAT, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.errors import BadEvent
 from vuemantics_ws.simulation.log import KINDS, Log, Received, Record, Unreachable, from_ndjson, to_ndjson

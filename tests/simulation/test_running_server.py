@@ -12,13 +12,13 @@ from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws.simulation.log import Authenticated, Began, Emptied, Log, NodeExited, Received, Record
 from vuemantics_ws.simulation.node import Node
-from vuemantics_ws.simulation.plan import Plan
-from vuemantics_ws.simulation.report import Report
+from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.planning.visitors import plan_visitors
 from vuemantics_ws.simulation.run import run_real
 from vuemantics_ws.simulation.site import Target, target_of
-from vuemantics_ws.simulation.visitors import plan_visitors
 
 SECRET = "thirty-two bytes that only tests know of"
 

@@ -8,7 +8,7 @@ from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.options import AsJson, examples
 
 if TYPE_CHECKING:
-    from vuemantics_ws.simulation.reader import Examined
+    from vuemantics_ws.simulation.format.reader import Examined
 
 EPILOG = examples(
     "vuemantics-ws scenarios",
@@ -48,7 +48,7 @@ def scenarios(
     --check exits with 0 when all files can be played, and else with 2 after every error of each, with its line and its key.
     """
     from vuemantics_ws.errors import BadSetting
-    from vuemantics_ws.simulation.bundled import bundled_schema, bundled_text
+    from vuemantics_ws.simulation.format.bundled import bundled_schema, bundled_text
     from vuemantics_ws_cli.console import emit
 
     given = [option for option, value in (("--check", check), ("--show", show), ("--schema", schema)) if value]
@@ -70,9 +70,9 @@ def scenarios(
 def _list(*, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from vuemantics_ws.simulation.bundled import bundled_names, bundled_text
+    from vuemantics_ws.simulation.format.bundled import bundled_names, bundled_text
+    from vuemantics_ws.simulation.format.reader import examine
     from vuemantics_ws.simulation.overview import overview_of
-    from vuemantics_ws.simulation.reader import examine
     from vuemantics_ws_cli.console import emit, json_line, stdout
     from vuemantics_ws_cli.views.scenarios import scenario_table
 
@@ -90,9 +90,9 @@ def _check(file: str, *, as_json: bool) -> bool:
     from dataclasses import asdict
 
     from vuemantics_ws.errors import BadScenario
-    from vuemantics_ws.simulation.bundled import resolve_scenario
+    from vuemantics_ws.simulation.format.bundled import resolve_scenario
+    from vuemantics_ws.simulation.format.reader import examine, read_text
     from vuemantics_ws.simulation.overview import overview_of, problems_as_json
-    from vuemantics_ws.simulation.reader import examine, read_text
     from vuemantics_ws_cli.console import complain, emit, json_line, printable
     from vuemantics_ws_cli.views.scenarios import summary
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from rich.live import Live
 
 from vuemantics_ws.simulation.board import Board
-from vuemantics_ws.simulation.checkers import check_laws
-from vuemantics_ws.simulation.findings import Finding
-from vuemantics_ws.simulation.history import History
+from vuemantics_ws.simulation.judging.checkers import check_laws
+from vuemantics_ws.simulation.judging.findings import Finding
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Log, Record
-from vuemantics_ws.simulation.plan import Plan
+from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws_cli.console import printable, say, stderr
 from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line
 from vuemantics_ws_cli.views.size import Size

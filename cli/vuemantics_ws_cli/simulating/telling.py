@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import vuemantics_ws
-from vuemantics_ws.simulation.report import to_json
+from vuemantics_ws.simulation.judging.report import to_json
 from vuemantics_ws_cli.console import emit, json_line, stdout
 from vuemantics_ws_cli.version import version
 from vuemantics_ws_cli.views.junit import Played

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from vuemantics_ws.client.locations import CONTROL_URL, PUBLIC_URL
 from vuemantics_ws.errors import BadSetting
-from vuemantics_ws.simulation.bundled import bundled_names, resolve_scenario
-from vuemantics_ws.simulation.plan import make_plan
-from vuemantics_ws.simulation.reader import load_scenario
+from vuemantics_ws.simulation.format.bundled import bundled_names, resolve_scenario
+from vuemantics_ws.simulation.format.reader import load_scenario
+from vuemantics_ws.simulation.planning.plan import make_plan
+from vuemantics_ws.simulation.planning.visitors import USER, plan_visitors
 from vuemantics_ws.simulation.site import Target, target_of
-from vuemantics_ws.simulation.visitors import USER, plan_visitors
 from vuemantics_ws_cli.simulating.playing import Play
 
 FOR_GOOD_S = 86_400.0

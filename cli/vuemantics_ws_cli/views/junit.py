@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from vuemantics_ws.simulation.findings import Finding
-from vuemantics_ws.simulation.report import Report
+from vuemantics_ws.simulation.judging.findings import Finding
+from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.figures import figures
 from vuemantics_ws_cli.views.records import record_line

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from vuemantics_ws.simulation import board as boards
 from vuemantics_ws.simulation.board import PULSE_S, Board, ClientRow, UploadRow
-from vuemantics_ws.simulation.findings import Finding
+from vuemantics_ws.simulation.judging.findings import Finding
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.figures import seconds, spark
 from vuemantics_ws_cli.views.messages import bar

@@ -7,8 +7,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from vuemantics_ws.simulation.findings import Finding
-from vuemantics_ws.simulation.report import Report
+from vuemantics_ws.simulation.judging.findings import Finding
+from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.figures import figures
 from vuemantics_ws_cli.views.records import record_line

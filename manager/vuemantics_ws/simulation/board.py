@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.latency import entry_of
+from vuemantics_ws.simulation.judging.latency import entry_of
+from vuemantics_ws.simulation.judging.percentiles import Durations
 from vuemantics_ws.simulation.log import (
     Authenticated,
     Began,
@@ -17,7 +18,6 @@ from vuemantics_ws.simulation.log import (
     Settled,
     Unreachable,
 )
-from vuemantics_ws.simulation.percentiles import Durations
 
 UploadState = Literal["waiting", "running", "completed", "failed"]
 Phase = Literal["starting", "running", "emptying", "over"]

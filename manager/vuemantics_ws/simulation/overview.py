@@ -5,11 +5,11 @@ from typing import Any
 
 from vuemantics_ws.errors import BadQuantity
 from vuemantics_ws.quantities import parse_duration
-from vuemantics_ws.simulation.bundled import question_of
-from vuemantics_ws.simulation.plan import Plan, make_plan
-from vuemantics_ws.simulation.reader import Examined
+from vuemantics_ws.simulation.format.bundled import question_of
+from vuemantics_ws.simulation.format.reader import Examined
+from vuemantics_ws.simulation.format.source import show_path
+from vuemantics_ws.simulation.planning.plan import Plan, make_plan
 from vuemantics_ws.simulation.site import settings_of
-from vuemantics_ws.simulation.source import show_path
 
 STARTING_AND_STOPPING_S = 3.0
 """What goes around a run: a server starts, a last look is taken, and the server stops."""

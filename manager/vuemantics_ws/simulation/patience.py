@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from vuemantics_ws.closing import CloseCode
-from vuemantics_ws.simulation.expected import CloseExpected
-from vuemantics_ws.simulation.history import Connection, History
-from vuemantics_ws.simulation.plan import Plan
+from vuemantics_ws.simulation.format.expected import CloseExpected
+from vuemantics_ws.simulation.judging.history import Connection, History
+from vuemantics_ws.simulation.planning.plan import Plan
 
 
 def last_action_s(plan: Plan) -> float:

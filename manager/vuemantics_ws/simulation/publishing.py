@@ -8,8 +8,8 @@ from vuemantics_ws.ambient import Clock, timestamp
 from vuemantics_ws.errors import VuemanticsError
 from vuemantics_ws.simulation.log import Log, Published
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
-from vuemantics_ws.simulation.plan import PlannedUpload
-from vuemantics_ws.simulation.schedule import PlannedEvent
+from vuemantics_ws.simulation.planning.plan import PlannedUpload
+from vuemantics_ws.simulation.planning.schedule import PlannedEvent
 from vuemantics_ws.simulation.worker import Workers
 
 

@@ -3,11 +3,11 @@
 import asyncio
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.simulation.expectations import all_have_come
-from vuemantics_ws.simulation.history import LiveHistory
+from vuemantics_ws.simulation.judging.expectations import all_have_come
+from vuemantics_ws.simulation.judging.history import LiveHistory
+from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log
-from vuemantics_ws.simulation.plan import Plan
-from vuemantics_ws.simulation.report import Report, judge_run
+from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.site import Target, target_of, with_fresh_ids
 from vuemantics_ws.simulation.world import World
 

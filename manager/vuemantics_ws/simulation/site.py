@@ -11,10 +11,10 @@ from vuemantics_ws.client.locations import CONTROL_URL, check_url, is_local
 from vuemantics_ws.errors import BadSetting, VuemanticsError
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.limits import Limits
+from vuemantics_ws.simulation.browser.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
 from vuemantics_ws.simulation.dice import upload_id_of
-from vuemantics_ws.simulation.plan import Plan, PlannedClient
-from vuemantics_ws.simulation.scenario import Step
-from vuemantics_ws.simulation.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
+from vuemantics_ws.simulation.format.scenario import Step
+from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 
 GRACE_S = 15.0
 """How long a node of ours keeps the follows of those who are gone, where the file does not say: long enough to come back after

@@ -15,22 +15,22 @@ from websockets.uri import parse_uri
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws.simulation.browser import Browser
-from vuemantics_ws.simulation.checkers import MUST_BE_EMPTY
-from vuemantics_ws.simulation.dialing import RECEIVE_BUFFER_BYTES, Dial, tcp
+from vuemantics_ws.simulation.browser.dialing import RECEIVE_BUFFER_BYTES, Dial, tcp
+from vuemantics_ws.simulation.browser.link import through
+from vuemantics_ws.simulation.browser.network import Network, worst_delay_s
+from vuemantics_ws.simulation.browser.reconnecting import backoff_of
+from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
+from vuemantics_ws.simulation.browser.tab import Browser
+from vuemantics_ws.simulation.browser.tokens import Mint
 from vuemantics_ws.simulation.dice import stream
-from vuemantics_ws.simulation.history import SOON_S, LiveHistory
-from vuemantics_ws.simulation.link import through
+from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
+from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
 from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, NodeExited, Settled, UploadFacts
-from vuemantics_ws.simulation.network import Network, worst_delay_s
 from vuemantics_ws.simulation.node import GATEWAY, Node
 from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
-from vuemantics_ws.simulation.plan import Plan, PlannedClient
+from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.publishing import Publishing
-from vuemantics_ws.simulation.reconnecting import backoff_of
-from vuemantics_ws.simulation.script import WELL_BEHAVED
 from vuemantics_ws.simulation.site import Rules, Target, Tokens, rules_at, settings_of, signature_of, tokens_at
-from vuemantics_ws.simulation.tokens import Mint
 from vuemantics_ws.simulation.worker import Workers
 
 QUIET_S = 1.25

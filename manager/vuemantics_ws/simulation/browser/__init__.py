@@ -1,0 +1,1 @@
+"""A simulated browser tab, and the network between it and the server."""

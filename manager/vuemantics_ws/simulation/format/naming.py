@@ -1,0 +1,28 @@
+"""Names and numbers of entries in a scenario file."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from vuemantics_ws.simulation.format.amounts import refuse, show
+
+COUNT_MAX = 10_000
+"""Members of one fleet. Sockets run out before."""
+
+_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_NAME = re.compile(_PATTERN, re.ASCII)
+
+
+def _read_name(value: Any) -> Any:
+    if value == "all":
+        refuse("expected another name: all stands for everybody")
+    if isinstance(value, str) and not _NAME.fullmatch(value):
+        refuse(f"expected a name of at most 64 letters, digits, hyphens and underscores, got {show(value)}")
+    return value
+
+
+Name = Annotated[
+    str, BeforeValidator(_read_name), WithJsonSchema({"type": "string", "pattern": f"^{_PATTERN}$", "not": {"const": "all"}})
+]
+Count = Annotated[int, Field(ge=1, le=COUNT_MAX)]

@@ -1,0 +1,148 @@
+"""What must hold in every run beside the laws: each a pure function over a log, as the laws are."""
+
+from collections.abc import Iterator
+
+from vuemantics_ws.closing import CloseCode
+from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
+from vuemantics_ws.simulation.judging.history import History
+from vuemantics_ws.simulation.log import Closed, NodeExited, Opened, Published, Received, Sent, Undocumented
+
+_KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
+_ANSWERS = {"subscribe_upload": "subscribed", "unsubscribe_upload": "unsubscribed"}
+
+
+def documented(history: History) -> Finding:
+    """Only documented messages and close codes, every request answered, each state as it was published, nothing before
+    the answer to a subscribe, and nothing after an upload was given up. Always on, as the laws are.
+    """
+    return judge("documented", "only messages and close codes of the protocol", history, _documented(history))
+
+
+def taken(history: History) -> Finding:
+    """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
+
+    A ``duplicate`` is one whose answer was lost on its way, and that was published again: its version is new to the log. A
+    messy worker's slip may be accepted or refused, as the judge finds it. Anything else may be refused only where such a slip,
+    accepted, has moved the upload on before it.
+    """
+    applies = any(upload.published for upload in history.began.uploads.values())
+    return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
+
+
+def _documented(history: History) -> Iterator[Seen]:
+    silenced: set[tuple[int, str]] = set()
+    published = {
+        (upload_id, accepted.version): accepted.published
+        for upload_id in history.began.uploads
+        for accepted in history.accepted(upload_id)
+    }
+    for record in history.records:
+        match record:
+            case Undocumented():
+                client = history.connections[record.connection].client
+                yield Seen(f"{client} got a message that the browser refuses: {record.reason}", record, record.connection)
+            case Closed():
+                wrong = None
+                if record.code == CloseCode.INTERNAL_ERROR:
+                    wrong = f"a connection ended with {record.code}: its server met a fault of its own"
+                elif record.code not in _KNOWN_CODES:
+                    wrong = f"a connection ended with {record.code}, which no document has"
+                yield Seen(wrong, record, record.connection)
+            case Received(upload_id=str() as upload_id, connection=number):
+                client = history.connections[number].client
+                said = published.get((upload_id, record.version)) if record.version is not None else None
+                wrong = None
+                if record.action == "unsubscribed":
+                    silenced.add((number, upload_id))
+                elif record.action == "subscribed":
+                    silenced.discard((number, upload_id))
+                elif record.is_state and (number, upload_id) in silenced:
+                    wrong = f"{client} got a state of what it had given up"
+                elif said is not None and _content(said) != _content(record):
+                    what = f"{show(record)} of {_name(history, upload_id)}"
+                    wrong = f"{client} got {what} as {_content(record)}; published was {_content(said)}"
+                yield Seen(wrong, record, number, upload_id)
+            case Received():
+                yield Seen(None, record, record.connection)
+            case NodeExited(code=code, asked=asked) if code != 0 or not asked:
+                yield Seen(f"a node ended with exit code {code}" + ("" if asked else " without being told to"), record)
+    yield from _unanswered(history)
+    yield from _before_the_answer(history)
+
+
+def _content(state: Received | Published) -> str:
+    return state.action if state.terminal else f"{state.stage} at {state.percent} %"
+
+
+def _unanswered(history: History) -> Iterator[Seen]:
+    """What was asked on a connection that went on for long enough. One that reads slowly may not have come to its answer."""
+    for connection in history.connections.values():
+        if history.began.clients[connection.client].reads_slowly:
+            continue
+        waiting: dict[tuple[str, str], list[Sent]] = {}
+        for record in connection.records:
+            if isinstance(record, Sent):
+                waiting.setdefault((_ANSWERS[record.action], record.upload_id), []).append(record)
+            elif isinstance(record, Received) and record.upload_id is not None:
+                answered = "subscribed" if record.action == "error" else record.action
+                questions = waiting.get((answered, record.upload_id))
+                if questions:
+                    questions.pop(0)
+        until = connection.closed.at if connection.closed is not None else history.ends_at
+        for question in (question for questions in waiting.values() for question in questions):
+            if until - question.at >= history.soon_s:
+                wrong = f"{connection.client} got no answer to its {question.action} of {_name(history, question.upload_id)}"
+                yield Seen(wrong, question, connection.number, question.upload_id)
+
+
+def _before_the_answer(history: History) -> Iterator[Seen]:
+    """States that came before the answer to the subscribe that they came for.
+
+    That is certain where the connection is the only one that its user has had: what it has not asked for nobody follows.
+    """
+    if history.began.shared:
+        return  # somebody may have asked before
+    only: dict[str, int | None] = {}
+    answered: set[tuple[int, str]] = set()
+    for record in history.records:
+        if isinstance(record, Opened):
+            user = history.connections[record.connection].user
+            only[user] = None if user in only else record.connection
+        elif isinstance(record, Received) and record.upload_id is not None:
+            number, upload_id = record.connection, record.upload_id
+            connection = history.connections[number]
+            if not record.is_state:
+                answered.add((number, upload_id))
+            elif (number, upload_id) not in answered and only[connection.user] == number:
+                wrong = f"{connection.client} got a state of {_name(history, upload_id)} before the answer to its subscribe"
+                yield Seen(wrong, record, number, upload_id)
+
+
+def _name(history: History, upload_id: str) -> str:
+    upload = history.upload(upload_id)
+    return upload.name if upload is not None else "an unknown upload"
+
+
+def _taken(history: History) -> Iterator[Seen]:
+    newest: dict[str, Version] = {}
+    moved_by_a_slip: dict[str, bool] = {}
+    for published in history.published:
+        upload_id, version = published.upload_id, published.version
+        name = history.began.uploads[upload_id].name
+        is_taken = published.verdict in ("accepted", "duplicate")
+        is_new = version is not None and (upload_id not in newest or version > newest[upload_id])
+        wrong = None
+        if published.verdict is None:
+            wrong = f"an event could not be published: {published.error}"
+        elif published.messy:
+            pass
+        elif not is_taken and not moved_by_a_slip.get(upload_id):
+            wrong = f"an event of {name} was dropped as {published.verdict}, though nothing newer had been published"
+        elif is_taken and version is not None and not is_new:
+            wrong = f"an event of {name} was taken as {show(published)}, {published.verdict}, which another had been before it"
+        if is_taken and is_new and version is not None:
+            newest[upload_id] = version
+        if published.verdict == "accepted":
+            moved_by_a_slip[upload_id] = published.messy
+        yield Seen(wrong, published, None, upload_id)

@@ -1,0 +1,1 @@
+"""A scenario with its dice thrown."""

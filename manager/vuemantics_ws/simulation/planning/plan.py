@@ -1,0 +1,218 @@
+"""A scenario with its dice thrown: who does what, and when, down to the single event.
+
+A pure function of the scenario and its seed, so both arms play the same plan. Times are seconds since the scenario began.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from vuemantics_ws.simulation.dice import Spread, stream, upload_id_of
+from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
+from vuemantics_ws.simulation.format.scenario import (
+    Client,
+    Join,
+    NetworkProfile,
+    Reading,
+    Reconnect,
+    Scenario,
+    Step,
+    Token,
+    Upload,
+)
+from vuemantics_ws.simulation.planning.schedule import PlannedEvent, plan_events
+
+UPLOAD_RETURNS_S = Spread(0.05, 0.25)
+"""How long after the start of an upload its owner's tabs hear of it: the HTTP request returns when progress has begun."""
+
+
+class PlannedUpload(NamedTuple):
+    """An upload with all that will be published of it, in order. Not ``versioned``: the events carry no version, no owner."""
+
+    name: str
+    entry: str
+    upload_id: str
+    owner: str
+    versioned: bool
+    events: tuple[PlannedEvent, ...]
+    start_s: float
+
+    @property
+    def last(self) -> PlannedEvent | None:
+        """The last event that is none of a messy worker's slips; None where nothing is ever published."""
+        return next((event for event in reversed(self.events) if not event.messy), None)
+
+    @property
+    def ends(self) -> bool:
+        return self.last is not None and self.last.action != "upload_progress"
+
+
+class PlannedSubscribe(NamedTuple):
+    at_s: float
+    upload: str
+
+
+class PlannedClient(NamedTuple):
+    """A tab. Subscribes that are due before the first ``auth_success`` are made then.
+
+    ``script`` is what it does in place of authenticating, with the ids of uploads filled in; None for a well-behaved tab.
+    """
+
+    name: str
+    entry: str
+    user: str
+    join_s: float
+    subscribes: tuple[PlannedSubscribe, ...]
+    leave_s: float | None
+    leave_how: Literal["close", "abort", "vanish"]
+    reconnect: Reconnect
+    token: Token = Token()
+    network: NetworkProfile | None = None
+    reading: Reading | None = None
+    script: tuple[Step, ...] | None = None
+
+
+class Plan(NamedTuple):
+    """All of it. ``entry`` of an upload or a client is its id in the file, its name the same with a number in a fleet."""
+
+    scenario: Scenario
+    seed: int
+    users: tuple[str, ...]
+    uploads: tuple[PlannedUpload, ...]
+    clients: tuple[PlannedClient, ...]
+
+    @property
+    def access(self) -> str:
+        return str(self.scenario.server.config.get("access", "owner"))
+
+    @property
+    def last_action_s(self) -> float:
+        """When the last thing happens of its own accord; the duration where it comes first."""
+        times = [upload.events[-1].at_s for upload in self.uploads if upload.events]
+        for client in self.clients:
+            times += [client.join_s, *(subscribe.at_s for subscribe in client.subscribes), client.leave_s or 0.0]
+            times.append(client.join_s + sum(step.wait or 0.0 for step in client.script or ()))
+            times.append(client.join_s + (client.token.ttl or 0.0))
+        return min(max(times), self.scenario.duration)
+
+    def will_end(self, upload: PlannedUpload) -> bool:
+        """Whether an end is published of it before the scenario's duration is over."""
+        return upload.ends and upload.last is not None and upload.last.at_s <= self.scenario.duration
+
+    def gives(self, user: str, upload: PlannedUpload) -> bool:
+        """Whether the access rule lets this user follow the upload."""
+        return self.access == "open" or upload.owner == user
+
+
+def members(name: str, count: int | None) -> list[str]:
+    """The names behind an entry: its own, or with a count one for each member, numbered from 0."""
+    return [name] if count is None else [f"{name}:{index}" for index in range(count)]
+
+
+def make_plan(scenario: Scenario, seed: int) -> Plan:
+    """Throw the dice of every entity. The same scenario and seed make the same plan."""
+    users = {name: members(name, user.count) for name, user in scenario.users.items()}
+    uploads = [planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)]
+    there_is = _ThereIs(uploads, {**BUILT_IN_NETWORKS, **scenario.network}, seed)
+    clients = [
+        _plan_client(client, index, name, users[client.user], there_is)
+        for client in scenario.clients
+        for index, name in enumerate(members(client.id, client.members))
+    ]
+    everybody = tuple(name for names in users.values() for name in names)
+    return Plan(scenario, seed, everybody, tuple(uploads), tuple(clients))
+
+
+class _ThereIs:
+    """What clients can have to do with, ready to be looked up: there may be thousands of either."""
+
+    def __init__(self, uploads: Sequence[PlannedUpload], networks: Mapping[str, NetworkProfile], seed: int) -> None:
+        self.networks = networks
+        self.seed = seed
+        self.ids = {upload.name: upload.upload_id for upload in uploads}
+        self.by_owner: dict[str, list[PlannedUpload]] = defaultdict(list)
+        self.by_entry: dict[str, list[PlannedUpload]] = defaultdict(list)
+        for upload in uploads:
+            self.by_owner[upload.owner].append(upload)
+            self.by_entry[upload.entry].append(upload)
+
+
+def _plan_uploads(upload: Upload, owners: Sequence[str], seed: int) -> Iterable[PlannedUpload]:
+    start = Spread(0.0, upload.arrive.for_s) if upload.arrive is not None else upload.start
+    for index, name in enumerate(members(upload.id, upload.members)):
+        start_s = start.draw(stream(seed, name, "start"))
+        yield PlannedUpload(
+            name=name,
+            entry=upload.id,
+            upload_id=upload_id_of(seed, name),
+            owner=owners[index % len(owners)],
+            versioned=upload.publisher == "versioned",
+            events=tuple(plan_events(upload, name, start_s, seed)) if upload.publisher != "none" else (),
+            start_s=start_s,
+        )
+
+
+def _plan_client(client: Client, index: int, name: str, users: Sequence[str], there_is: _ThereIs) -> PlannedClient:
+    user = users[index % len(users)]
+    join_s = _join_s(client.join, index, name, there_is)
+    leave_s = join_s + client.leave.after.draw(stream(there_is.seed, name, "leave")) if client.leave else None
+    return PlannedClient(
+        name=name,
+        entry=client.id,
+        user=user,
+        join_s=join_s,
+        subscribes=tuple(sorted(_subscribes(client, name, user, join_s, there_is))),
+        leave_s=leave_s,
+        leave_how=client.leave.how if client.leave else "close",
+        reconnect=client.reconnect,
+        token=client.token,
+        network=there_is.networks[client.network] if client.network is not None else None,
+        reading=client.reading,
+        script=tuple(_with_id(step, there_is.ids) for step in client.script) if client.script is not None else None,
+    )
+
+
+def _subscribes(client: Client, name: str, user: str, join_s: float, there_is: _ThereIs) -> Iterator[PlannedSubscribe]:
+    if client.subscribe is None:
+        for upload in there_is.by_owner[user]:
+            if upload.events:
+                heard_s = upload.start_s + UPLOAD_RETURNS_S.draw(stream(there_is.seed, name, f"returns/{upload.name}"))
+                yield PlannedSubscribe(max(join_s, heard_s), upload.name)
+    else:
+        for entry in dict.fromkeys(client.subscribe):
+            for upload in there_is.by_entry[entry]:
+                yield PlannedSubscribe(join_s, upload.name)
+
+
+def _join_s(join: Join, index: int, name: str, there_is: _ThereIs) -> float:
+    dice = stream(there_is.seed, name, "join")
+    if join.ramp is not None:
+        return _on_ramp_s([(point.to, point.over) for point in join.ramp], index)
+    if join.arrive is not None:
+        return Spread(0.0, join.for_s or 0.0).draw(dice)
+    if join.around is not None:
+        entry, _, moment = join.around.partition(".")
+        fleet = there_is.by_entry[entry]
+        upload = fleet[index % len(fleet)]
+        around_s = upload.last.at_s if moment == "terminal" and upload.last is not None else upload.start_s
+        return max(0.0, around_s + Spread(-join.spread, join.spread).draw(dice))
+    assert join.at is not None
+    return join.at.draw(dice)
+
+
+def _on_ramp_s(points: Sequence[tuple[int, float]], index: int) -> float:
+    """When the member joins with which a ramp has reached ``index + 1``."""
+    joined, begins_s = 0, 0.0
+    for to, over_s in points:
+        if index < to:
+            return begins_s + over_s * (index - joined) / (to - joined)
+        joined, begins_s = to, begins_s + over_s
+    return begins_s
+
+
+def _with_id(step: Step, ids: Mapping[str, str]) -> Step:
+    """The step with the id of the upload that it names, if it names one."""
+    named = step.send.get("upload_id") if step.send is not None else None
+    if step.send is None or not isinstance(named, str) or named not in ids:
+        return step
+    return Step.model_construct(send={**step.send, "upload_id": ids[named]})

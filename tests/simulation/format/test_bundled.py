@@ -1,0 +1,110 @@
+"""Bundled scenarios are found by name, are right, and open with the question that they answer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vuemantics_ws.errors import BadScenario
+from vuemantics_ws.simulation.format.bundled import (
+    bundled_folder,
+    bundled_names,
+    bundled_text,
+    question_of,
+    resolve_scenario,
+)
+from vuemantics_ws.simulation.format.reader import examine, parse_scenario
+from vuemantics_ws.simulation.format.source import read_source
+from vuemantics_ws.simulation.overview import overview_of
+from vuemantics_ws.simulation.planning.plan import make_plan
+
+
+def test_quickstart_is_bundled() -> None:
+    assert "quickstart" in bundled_names()
+    assert resolve_scenario("quickstart").name == "quickstart.yaml"
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_a_bundled_scenario_is_right_and_opens_with_its_question(name: str) -> None:
+    text = bundled_text(name)
+
+    examined = examine(text, {})
+
+    assert [problem.at(name) for problem in examined.problems if not problem.unbuilt] == []
+    assert examined.hints == []
+    assert examined.data["name"] == name
+    assert question_of(text) == text.splitlines()[0].removeprefix("# ")
+    assert [line for line in text.splitlines() if len(line) > 140] == []
+
+
+def without_the_unbuilt(data: Any) -> Any:
+    """The scenario less what is not built yet."""
+    problems = examine(json.dumps(data), {}).problems
+    expected = {path[1] for path in (problem.path for problem in problems) if path[0] == "expect"}
+    data["expect"] = [expectation for index, expectation in enumerate(data["expect"]) if index not in expected]
+    for path in (problem.path for problem in problems if problem.path[0] != "expect"):
+        holder = data
+        for part in path[:-1]:
+            holder = holder[part]
+        del holder[path[-1]]
+    return data
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_a_bundled_scenario_can_be_planned_with_any_luck(name: str) -> None:
+    data = without_the_unbuilt(read_source(bundled_text(name), {}).data)
+    scenario = parse_scenario(json.dumps(data), file=name, environment={})
+
+    for seed in (scenario.seed, 2, 77):
+        plan = make_plan(scenario, seed)
+
+        assert plan.clients
+        assert plan.last_action_s < scenario.duration, "the hard stop is for what goes wrong"
+        assert all(plan.will_end(upload) for upload in plan.uploads if upload.ends)
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("quickstart", 4, 15), ("many-tabs", 4, 15), ("regenerate", 4, 20)])
+def test_what_people_try_first_is_over_soon(name: str, least: float, most: float) -> None:
+    text = bundled_text(name)
+
+    takes_s = overview_of(text, examine(text, {})).takes_s
+
+    assert takes_s is not None
+    assert least < takes_s < most
+
+
+def test_a_thousand_browsers_are_a_thousand() -> None:
+    text = bundled_text("crowd")
+
+    overview = overview_of(text, examine(text, {}))
+
+    assert (overview.clients, overview.uploads) == (1000, 200)
+    assert overview.needs == "needs 1000 open files"
+
+
+def test_the_question_of_a_file_is_the_comment_at_its_top() -> None:
+    assert question_of("# Is it\n# so? Perhaps.\nversion: 1\n# no?") == "Is it so?"
+    assert question_of("# no question\nversion: 1 # is it?") == ""
+
+
+def test_a_file_is_found_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("", encoding="utf-8")
+
+    assert resolve_scenario(str(path)) == path
+
+
+def test_a_bundled_name_wins_over_a_file_beside_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "quickstart").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert resolve_scenario("quickstart").parent == bundled_folder()
+    assert resolve_scenario("./quickstart") == Path("quickstart")
+
+
+def test_what_is_neither_is_refused_with_what_there_is() -> None:
+    with pytest.raises(BadScenario, match=r"quickstrat: there is no such file.*\(did you mean quickstart\?\)"):
+        resolve_scenario("quickstrat")
+    with pytest.raises(BadScenario, match=r"\(there is: auth-matrix, .*slow-consumer\)"):
+        resolve_scenario("zzz")
