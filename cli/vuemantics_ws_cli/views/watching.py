@@ -59,6 +59,10 @@ _FOOT = (
 _STATES = {"ready": "green", "starting": "cyan", "draining": "yellow", "stopped": "red"}
 
 
+TOTALS_WIDTH = len("    connections  999.9kB, at most 999.9kB")
+"""Of the totals beside the sparklines, at their widest."""
+
+
 class Screen(NamedTuple):
     """Something to print out, and how many rows of each table it has room for."""
 
@@ -150,7 +154,7 @@ def _activity(frame: Frame, size: Size, *, low: bool) -> list[Text]:
         return [_fitting(list(enumerate(short)), size.width)]
     least = 10 + GAP + 8 + GAP
     beside = size.width >= 72
-    spark_width = max(0, min(60, size.width - least - (38 if beside else 0)))
+    spark_width = max(0, min(60, size.width - least - (TOTALS_WIDTH if beside else 0)))
     lines = []
     for (name, now, past), (what, count) in zip(rates, totals, strict=True):
         top = LAG_S if name == "loop lag" else 0

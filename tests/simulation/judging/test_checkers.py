@@ -483,6 +483,15 @@ def test_what_the_rules_allow_breaks_no_law(name: str) -> None:
     assert [finding.name for finding in check_laws(story.history()) if finding.verdict == "violated"] == []
 
 
+def test_what_a_tab_gets_because_another_asked_is_as_old_as_that_other_ones_question() -> None:
+    story = Story().joins("desk").joins("phone").publishes(CAT, 1, 1).asks("phone", CAT).publishes(CAT, 1, 2)
+
+    story.gets("desk", CAT, 1, 1).is_told("phone", CAT, known=True).gets("phone", CAT, 1, 1)
+    story.gets("desk", CAT, 1, 2).gets("phone", CAT, 1, 2).waits()
+
+    assert no_seam(story.history()).verdict == "held"
+
+
 def test_whoever_was_gone_for_the_grace_time_is_owed_nothing() -> None:
     def returning(away_s: float) -> Story:
         story = Story(grace_s=10.0).joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1)

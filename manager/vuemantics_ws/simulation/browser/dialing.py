@@ -18,6 +18,11 @@ Raises:
 RECEIVE_BUFFER_BYTES = 16 * 1024
 """What the kernel may hold for a browser that reads slowly, or that is far away."""
 
+READ_BYTES = 2 * 1024
+"""What such a browser takes at once. One that empties its buffer in one gulp and then rests has a window that is closed most of
+the time, and a kernel that has found it closed tries again after longer and longer pauses.
+"""
+
 _FAR_AWAY = {"TCP_MAXSEG": 1400, "TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 30}
 """In bytes, seconds, seconds, and a count.
 
@@ -48,12 +53,34 @@ def tcp(uri: WebSocketURI, *, receive_buffer_bytes: int | None = None) -> Dial:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
             _move_away(connected)
             await loop.sock_connect(connected, address[4])
-            return await loop.create_connection(make, sock=connected, ssl=secure, server_hostname=uri.host if secure else None)
+            server_name = uri.host if secure else None
+            return await loop.create_connection(
+                lambda: _InPieces(make()), sock=connected, ssl=secure, server_hostname=server_name
+            )
         except BaseException:
             connected.close()
             raise
 
     return dial
+
+
+class _InPieces(asyncio.BufferedProtocol):
+    """Hands on to a protocol what comes, piece by piece."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        self._buffer = bytearray(READ_BYTES)
+        self.connection_made = protocol.connection_made  # type: ignore[method-assign]
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+        self.eof_received = protocol.eof_received  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
 
 
 def _move_away(connected: socket.socket) -> None:

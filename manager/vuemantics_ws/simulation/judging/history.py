@@ -268,9 +268,12 @@ class History:
         certain = user not in self._uncertain
         self._open_window(Window(connection, upload_id, "subscribe", asked_at, record.at, certain, known=record.known))
         if first:
-            for other in self._present.get(user, {}).values():
+            present = self._present.get(user, {}).values()
+            asks = [asks[0] for other in present if (asks := self._asked.get((other.number, upload_id)))]
+            first_asked_at = min([asked_at, *asks])  # whoever reads slowly may have asked before and be answered after
+            for other in present:
                 if other is not connection and upload_id not in other.given_up:
-                    self._start_following(other, upload_id, asked_at, record.at, certain=certain)
+                    self._start_following(other, upload_id, first_asked_at, record.at, certain=certain)
 
     def _start_following(self, other: Connection, upload_id: str, asked_at: float, at: float, *, certain: bool) -> None:
         """A follow began on a sibling, whose head may have come here before the answer came there."""
@@ -279,6 +282,7 @@ class History:
             self._open_window(Window(other, upload_id, "follow", asked_at, at, certain))
         else:
             window.cause, window.start, window.certain = "follow", at, certain
+            window.asked_at = min(window.asked_at, asked_at)
 
     def _distrust(self, user: str) -> None:
         self._uncertain.add(user)
