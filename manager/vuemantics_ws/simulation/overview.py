@@ -86,7 +86,7 @@ def problems_as_json(file: str, examined: Examined) -> dict[str, list[dict[str, 
 
 def _happens_until_s(plan: Plan) -> float:
     """When the last thing happens; of an upload that stalls it is that the server ends it, where it is told to."""
-    stall_after_s = parse_duration(str(plan.scenario.server.config.get("stall_after", "0")))
+    stall_after_s = settings_of(plan).stall_after_s
     stalls = [upload.last.at_s + stall_after_s for upload in plan.uploads if upload.last is not None and not upload.ends]
     return min(max([plan.last_action_s, *stalls]), plan.scenario.duration)
 

@@ -327,6 +327,7 @@ class World:
             grace_s=rules.grace_s or 0.0,  # what is not known to last is not owed
             uploads_per_user_max=rules.uploads_per_user_max,
             waiting_bytes_max=rules.waiting_bytes_max,
+            stall_after_s=settings_of(plan).stall_after_s,
             shared=self._target is not None,
             uploads={
                 upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload), bool(upload.events))

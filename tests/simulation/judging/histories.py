@@ -39,6 +39,7 @@ class Story:
         grace_s: float = 300.0,
         uploads_per_user_max: int = 1000,
         uploads: dict[str, UploadFacts] | None = None,
+        stall_after_s: float = 0.0,
         slow: tuple[str, ...] = (),
     ) -> None:
         uploads = UPLOADS if uploads is None else uploads
@@ -52,6 +53,7 @@ class Story:
                 grace_s=grace_s,
                 uploads_per_user_max=uploads_per_user_max,
                 waiting_bytes_max=1000,
+                stall_after_s=stall_after_s,
                 uploads=uploads,
                 clients=clients,
             )

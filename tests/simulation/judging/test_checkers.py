@@ -492,6 +492,21 @@ def test_what_a_tab_gets_because_another_asked_is_as_old_as_that_other_ones_ques
     assert no_seam(story.history()).verdict == "held"
 
 
+def test_an_end_that_the_server_makes_of_a_silent_upload_is_as_good_as_published() -> None:
+    def told(stall_after_s: float, silent_s: float) -> Story:
+        story = Story(stall_after_s=stall_after_s).joins("desk").joins("phone").follows("desk", CAT).publishes(CAT, 1, 1)
+        story.gets("desk", CAT, 1, 1).gets("phone", CAT, 1, 1).waits(silent_s).gets("desk", CAT, 1, 2, end=True, failed=True)
+        return story
+
+    def violated(story: Story) -> list[str]:
+        return [finding.name for finding in check_laws(story.waits().history()) if finding.verdict == "violated"]
+
+    assert violated(told(60.0, 60.0).gets("phone", CAT, 1, 2, end=True, failed=True)) == []
+    assert violated(told(60.0, 60.0)) == ["convergence", "the end arrives"]
+    assert "convergence" in violated(told(60.0, 50.0).gets("phone", CAT, 1, 2, end=True, failed=True))
+    assert "convergence" in violated(told(0.0, 60.0).gets("phone", CAT, 1, 2, end=True, failed=True))
+
+
 def test_whoever_was_gone_for_the_grace_time_is_owed_nothing() -> None:
     def returning(away_s: float) -> Story:
         story = Story(grace_s=10.0).joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1)

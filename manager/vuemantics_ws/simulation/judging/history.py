@@ -204,10 +204,24 @@ class History:
         newest = self._newest.setdefault(record.upload_id, [])
         if record.verdict == "duplicate" and newest and record.version <= newest[-1].version:
             return  # a duplicate that is new was accepted when it was sent the first time, and that answer was lost
-        accepted = Accepted(record.version, record.at, record)
+        self._accept(record, record.version)
+
+    def _accept(self, record: Published, version: Version) -> None:
+        newest = self._newest.setdefault(record.upload_id, [])
+        accepted = Accepted(version, record.at, record)
         self._accepted.setdefault(record.upload_id, []).append(accepted)
         if not newest or accepted.version > newest[-1].version:
             newest.append(accepted)
+
+    def _presume(self, record: Received, upload_id: str) -> None:
+        """An end that the server made, since nothing was heard of the upload for so long, is as good as published."""
+        newest, version = self._newest.get(upload_id), record.version
+        if not self.began.stall_after_s or record.action != "upload_failed" or version is None or not newest:
+            return
+        last = newest[-1].published
+        is_next = version == (newest[-1].version.attempt, newest[-1].version.seq + 1)
+        if is_next and not last.terminal and record.at - last.sent_at >= self.began.stall_after_s:
+            self._accept(_as_published(record, upload_id, version), version)
 
     def _join(self, record: Authenticated) -> None:
         connection, at = self.connections[record.connection], record.at
@@ -251,6 +265,8 @@ class History:
                 window = Window(connection, upload_id, "unknown", record.at, record.at, certain=False)
                 self._open_window(window)
             window.states.append(record)
+            if record.terminal:
+                self._presume(record, upload_id)
         elif record.action == "subscribed":
             self._follow(connection, record)
 
@@ -334,3 +350,18 @@ class LiveHistory:
             self._history = History([record])
         else:
             self._history.take(record)
+
+
+def _as_published(record: Received, upload_id: str, version: Version) -> Published:
+    return Published(
+        at=record.at,
+        scheduled_at=record.at,
+        sent_at=record.at,
+        upload_id=upload_id,
+        action=record.action,
+        terminal=record.terminal,
+        size_bytes=0,
+        verdict="accepted",
+        attempt=version.attempt,
+        seq=version.seq,
+    )
