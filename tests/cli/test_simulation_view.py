@@ -135,7 +135,7 @@ class TestLiveView:
 
         text = "\n".join(drawn(live(board, LawsSoFar(), title="t", size=Size(80, 24)), width=80))
 
-        assert re.findall(r"upload-\d", text) == ["upload-8", "upload-7", "upload-6", "upload-5"]
+        assert re.findall(r"upload-\d", text) == [f"upload-{number}" for number in range(8, 2, -1)]
 
     def test_a_server_that_is_being_started_is_said_to_be(self) -> None:
         assert "starting a server" in "\n".join(drawn(live(Board(), LawsSoFar(), title="t", size=Size(80, 24)), width=80))

@@ -6,7 +6,7 @@ A cell is drawn for the room that it gets. Columns keep a usual width, so that a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,16 +14,20 @@ from rich.text import Text
 from vuemantics_ws_cli.console import printable
 
 Row = dict[str, Any]
+R = TypeVar("R")
 
 GAP = 2
 """Blanks between two columns."""
+
+APART = 2 * GAP
+"""Blanks between two blocks that stand side by side."""
 
 RANK_OF_SORT = 1.5
 """Before the column that one sorts by come only the two that say whom a row is about."""
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Column(Generic[R]):
     """One column.
 
     ``name`` is the head, and the name in filter and sort. ``draw`` makes a row's cell for the room given, or in full for None.
@@ -33,7 +37,7 @@ class Column:
     """
 
     name: str
-    draw: Callable[[Row, int | None], Text]
+    draw: Callable[[R, int | None], Text]
     rank: int
     least: int = 0
     right: bool = False
@@ -71,7 +75,7 @@ def joined(parts: Sequence[Text], more: int, room: int | None) -> Text:
 
 
 def table(
-    columns: Sequence[Column], rows: Sequence[Row], width: int, *, sort: str = "", ascii_only: bool = False
+    columns: Sequence[Column[R]], rows: Sequence[R], width: int, *, sort: str = "", ascii_only: bool = False
 ) -> list[Text]:
     """A head and a line for each row. ``sort`` is the order asked for; its first column is marked, and hardly gives way."""
     first = sort.partition(",")[0]
@@ -95,7 +99,24 @@ def table(
     return lines
 
 
-def _fit(columns: Sequence[Column], heads: Sequence[str], rows: Sequence[Row], width: int, by: str) -> dict[str, int]:
+def side_by_side(parts: Sequence[Sequence[Text]], width: int) -> list[Text]:
+    """Blocks of lines side by side, each as wide as the others. Their lines must fit :func:`share`."""
+    lines = []
+    for number in range(max((len(part) for part in parts), default=0)):
+        line = Text()
+        for place, part in enumerate(parts):
+            line.append(" " * (place * (share(width, len(parts)) + APART) - line.cell_len))
+            line.append_text(part[number] if number < len(part) else Text())
+        lines.append(line)
+    return lines
+
+
+def share(width: int, count: int) -> int:
+    """How wide each of so many blocks may be."""
+    return (width - APART * (count - 1)) // max(1, count)
+
+
+def _fit(columns: Sequence[Column[R]], heads: Sequence[str], rows: Sequence[R], width: int, by: str) -> dict[str, int]:
     """How wide each column is that has room. Whoever grows takes what is left, those of low rank first."""
     full = {
         column.name: max(cell_len(head), column.least, *(column.draw(row, None).cell_len for row in rows), 0)
@@ -105,7 +126,7 @@ def _fit(columns: Sequence[Column], heads: Sequence[str], rows: Sequence[Row], w
         column.name: max(cell_len(head), column.least) if column.grows or column.rank_in_full else full[column.name]
         for column, head in zip(columns, heads, strict=True)
     }
-    turns: list[tuple[float, Column]] = [
+    turns: list[tuple[float, Column[R]]] = [
         (min(column.rank, RANK_OF_SORT) if column.name == by else column.rank, column) for column in columns
     ]
     turns += [(column.rank_in_full, column) for column in columns if column.rank_in_full]

@@ -60,10 +60,10 @@ def place(page: Page, shown: int) -> str:
     return f"rows {first + 1:,}-{first + shown:,} of {of}" if shown else f"0 of {of}" if total else "none"
 
 
-def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column]:
+def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column[Row]]:
     """The columns of the page's view, as they stand from left to right where there is room for all."""
     rows: list[Row] = page["rows"]
-    makers: dict[str, Callable[[list[Row], bool], list[Column]]] = {
+    makers: dict[str, Callable[[list[Row], bool], list[Column[Row]]]] = {
         "uploads": _uploads,
         "connections": _connections,
         "followers": _followers,
@@ -77,7 +77,7 @@ def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column]:
     ]
 
 
-def _uploads(rows: list[Row], ascii_only: bool) -> list[Column]:
+def _uploads(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     return [
         _upload(rows, ascii_only),
         Column("stage", lambda row, _: _stage(row, ascii_only), rank=4, least=STAGE_WIDTH),
@@ -97,7 +97,7 @@ def _uploads(rows: list[Row], ascii_only: bool) -> list[Column]:
     ]
 
 
-def _connections(rows: list[Row], ascii_only: bool) -> list[Column]:
+def _connections(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     return [
         Column("connection", lambda row, _: Text(str(row["connection"]), "bold"), rank=0, right=True),
         Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only)), rank=1, least=8),
@@ -114,7 +114,7 @@ def _connections(rows: list[Row], ascii_only: bool) -> list[Column]:
     ]
 
 
-def _followers(rows: list[Row], ascii_only: bool) -> list[Column]:
+def _followers(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     def users(row: Row, room: int | None) -> Text:
         names = [Text(said(user, ascii_only=ascii_only)) for user in row.get("users", [])]
         return joined(names, int(row.get("followers", len(names))) - len(names), room)
@@ -129,7 +129,7 @@ def _followers(rows: list[Row], ascii_only: bool) -> list[Column]:
     ]
 
 
-def _follows(rows: list[Row], ascii_only: bool) -> list[Column]:
+def _follows(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     names = short_names([said(follow["upload"], ascii_only=ascii_only) for row in rows for follow in row.get("follows", [])])
 
     def connections(row: Row, room: int | None) -> Text:
@@ -139,7 +139,9 @@ def _follows(rows: list[Row], ascii_only: bool) -> list[Column]:
         held = [_follow(follow, names, row.get("connections", []), ascii_only) for follow in row.get("follows", [])]
         return joined(held, int(row.get("uploads", len(held))) - len(held), room)
 
-    leaves = Column("leaves", lambda row, _: Text(_amount(row.get("leaves_in_s"), amounts.age)), rank=3, right=True)
+    leaves: Column[Row] = Column(
+        "leaves", lambda row, _: Text(_amount(row.get("leaves_in_s"), amounts.age)), rank=3, right=True
+    )
     return [
         Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only), "bold"), rank=0, least=8),
         Column("connections", connections, rank=2, grows=True),
@@ -161,7 +163,7 @@ def _follow(follow: Row, names: dict[str, str], connections: list[int], ascii_on
     return line
 
 
-def _upload(rows: list[Row], ascii_only: bool) -> Column:
+def _upload(rows: list[Row], ascii_only: bool) -> Column[Row]:
     """As much of the id as tells the page's uploads apart, and all of it where there is room."""
     names = short_names([said(row["upload"], ascii_only=ascii_only) for row in rows])
     least = max((len(name) for name in names.values()), default=8)
@@ -173,7 +175,7 @@ def _upload(rows: list[Row], ascii_only: bool) -> Column:
     return Column("upload", draw, rank=0, least=least, rank_in_full=10)
 
 
-def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column:
+def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column[Row]:
     def draw(row: Row, room: int | None) -> Text:
         percent = row.get("percent")
         number = f"{percent:>3} %" if percent is not None else ""
@@ -188,7 +190,7 @@ def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column:
     return Column("percent", draw, rank=rank, least=least, right=not bars, grows=bars)
 
 
-def _count(name: str, *, rank: int) -> Column:
+def _count(name: str, *, rank: int) -> Column[Row]:
     return Column(name, lambda row, _: Text(_amount(row.get(name), _grouped)), rank=rank, right=True)
 
 

@@ -1,24 +1,27 @@
 """A scenario while it runs. Data in, something to print out: no view knows the time or the terminal."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from vuemantics_ws.simulation import board as boards
 from vuemantics_ws.simulation.board import PULSE_S, Board, ClientRow, UploadRow
 from vuemantics_ws.simulation.judging.findings import Finding
 from vuemantics_ws_cli.console import printable
+from vuemantics_ws_cli.views.columns import Column, share, side_by_side, table
 from vuemantics_ws_cli.views.figures import seconds, spark
-from vuemantics_ws_cli.views.messages import bar
+from vuemantics_ws_cli.views.messages import STAGE_WIDTH, bar
 from vuemantics_ws_cli.views.size import Size
 from vuemantics_ws_cli.views.verdict import STYLES as VERDICT_STYLES
 
 WIDE = 140
 """From this many columns on, uploads and clients stand side by side."""
+
+NAME_LEAST = 8
+BAR_LEAST, BAR_MOST = 12, 46
+"""Of a bar with its percent."""
 
 AIRY = 30
 """From this many lines on, there is an empty one between the parts."""
@@ -56,19 +59,15 @@ def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Cours
     """Everything at a glance: how far it is, the uploads, the clients, what the laws say so far. Never higher than ``size``."""
     wide = size.width >= WIDE
     airy = size.height >= AIRY
-    rows = max(3, size.height - 12 - 2 * airy if wide else (size.height - 16 - 3 * airy) // 2)
-    column = (size.width - 4) // 2 if wide else size.width
-    uploads = _uploads(list(board.uploads.values()), column, rows, ascii_only=size.ascii_only)
-    clients = _everybody(board, rows)
+    rows = max(3, size.height - 9 - 2 * airy if wide else (size.height - 12 - 3 * airy) // 2)
+    column = share(size.width, 2) if wide else size.width
+    parts = [
+        _uploads(list(board.uploads.values()), column, rows, ascii_only=size.ascii_only),
+        _everybody(board, column, rows, ascii_only=size.ascii_only),
+    ]
     air = [Text()] if airy else []
-    tables: RenderableType = Group(uploads, *air, clients)
-    if wide:
-        beside = Table.grid(padding=(0, 2), expand=True)
-        beside.add_column(ratio=1)
-        beside.add_column(ratio=1)
-        beside.add_row(uploads, clients)
-        tables = beside
-    return Group(_heading(board, title, size, course), _measured(board, size, course), *air, tables, *air, _laws_so_far(laws))
+    tables = side_by_side(parts, size.width) if wide else [*parts[0], *air, *parts[1]]
+    return Group(_heading(board, title, size, course), _measured(board, size, course), *air, *tables, *air, _laws_so_far(laws))
 
 
 def _heading(board: Board, title: str, size: Size, course: Course | None) -> Text:
@@ -99,22 +98,33 @@ def _measured(board: Board, size: Size, course: Course | None) -> Text:
     return line
 
 
-def _uploads(uploads: Sequence[UploadRow], width: int, rows: int, *, ascii_only: bool) -> Table:
+def _uploads(uploads: Sequence[UploadRow], width: int, rows: int, *, ascii_only: bool) -> list[Text]:
     ended = sum(upload.state in ("completed", "failed") for upload in uploads)
-    table = _table(f"{ended:,} of {len(uploads):,} uploads ended")
-    for name in ("upload", "stage", "progress", "version", "current"):
-        justify: Literal["left", "right"] = "right" if name == "current" else "left"
-        table.add_column(name, no_wrap=True, overflow="ellipsis", justify=justify, ratio=1 if name == "progress" else None)
-    bar_width = max(6, min(40, width - 62))
     shown = uploads if len(uploads) <= rows else sorted(uploads, key=_interest)[:rows]
-    for upload in shown:
-        style = _STYLES[upload.state]
-        stage = upload.stage if upload.state == "running" else upload.state
-        progress = bar(upload.percent, bar_width, style=style, ascii_only=ascii_only).append(f" {upload.percent:>3} %")
-        version = f"{upload.version.attempt}.{upload.version.seq}" if upload.version else ""
-        followers = f"{upload.up_to_date:,} of {len(upload.shown):,}" if upload.shown else ""
-        table.add_row(Text(printable(upload.name), "bold"), Text(stage, style), progress, version, followers)
-    return _with_rest(table, len(uploads) - len(shown))
+
+    def progress(upload: UploadRow, room: int | None) -> Text:
+        width = (BAR_MOST if room is None else room) - len(" 100 %")
+        drawn = bar(upload.percent, width, style=_STYLES[upload.state], ascii_only=ascii_only)
+        return drawn.append(f" {upload.percent:>3} %")
+
+    def stage(upload: UploadRow, room: int | None) -> Text:
+        return Text(upload.stage if upload.state == "running" else upload.state, _STYLES[upload.state])
+
+    def version(upload: UploadRow, room: int | None) -> Text:
+        return Text(f"{upload.version.attempt}.{upload.version.seq}" if upload.version else "")
+
+    def current(upload: UploadRow, room: int | None) -> Text:
+        return Text(f"{upload.up_to_date:,} of {len(upload.shown):,}" if upload.shown else "")
+
+    columns = [
+        Column("upload", lambda upload, room: Text(printable(upload.name), "bold"), rank=0, least=NAME_LEAST, grows=True),
+        Column("stage", stage, rank=2, least=STAGE_WIDTH),
+        Column("progress", progress, rank=1, least=BAR_LEAST, grows=True),
+        Column("version", version, rank=3, right=True),
+        Column("current", current, rank=4, right=True),
+    ]
+    title = f"{ended:,} of {len(uploads):,} uploads ended"
+    return _lines(title, table(columns, shown, width, ascii_only=ascii_only), len(uploads) - len(shown))
 
 
 def _interest(upload: UploadRow) -> tuple[int, float]:
@@ -122,54 +132,21 @@ def _interest(upload: UploadRow) -> tuple[int, float]:
     return _RANK[upload.state], -upload.ended_at_s if upload.state in ("completed", "failed") else 0.0
 
 
-def _everybody(board: Board, rows: int) -> Table:
+def _everybody(board: Board, width: int, rows: int, *, ascii_only: bool) -> list[Text]:
     """A row for each client, or where they are too many, for each entry of the file."""
     clients = list(board.clients.values())
-    if len(clients) > rows:
-        groups = board.groups()
-        if len(groups) < len(clients):
-            return _groups(groups, rows)
-    return _clients(clients, rows)
-
-
-def _clients(clients: Sequence[ClientRow], rows: int) -> Table:
-    connected = sum(client.state == "open" for client in clients)
-    table = _table(f"{connected:,} of {len(clients):,} clients connected")
-    table.add_column("client", no_wrap=True, overflow="ellipsis")
-    table.add_column("user", no_wrap=True, overflow="ellipsis")
-    table.add_column("state", no_wrap=True)
-    table.add_column("got", no_wrap=True, justify="right")
-    table.add_column("shows", no_wrap=True, overflow="ellipsis", ratio=1)
+    title = f"{board.open:,} of {len(clients):,} clients connected"
+    groups = board.groups() if len(clients) > rows else []
+    if groups and len(groups) < len(clients):
+        return _lines(title, table(_GROUPS, groups[:rows], width, ascii_only=ascii_only), len(groups) - rows)
     shown = {client.name for client in sorted(clients, key=lambda client: _CLIENT_RANK[client.state])[:rows]}
-    for client in (client for client in clients if client.name in shown):
-        again = f" ({client.connections} connections)" if client.connections > 1 else ""
-        table.add_row(
-            Text(printable(client.name), "bold"),
-            printable(client.user),
-            Text(client.state + again, _STYLES[client.state]),
-            f"{client.received:,}",
-            _shows(client),
-        )
-    return _with_rest(table, len(clients) - len(shown))
+    listed = [client for client in clients if client.name in shown]
+    return _lines(title, table(_CLIENTS, listed, width, ascii_only=ascii_only), len(clients) - len(listed))
 
 
-def _groups(groups: Sequence[boards.Group], rows: int) -> Table:
-    connected, everybody = sum(group.open for group in groups), sum(group.members for group in groups)
-    table = _table(f"{connected:,} of {everybody:,} clients connected")
-    table.add_column("clients", no_wrap=True, overflow="ellipsis")
-    for name in ("joined", "open", "away", "left", "got", "behind"):
-        table.add_column(name, no_wrap=True, justify="right")
-    for group in groups[:rows]:
-        table.add_row(
-            Text(printable(group.entry), "bold"),
-            f"{group.joined:,} of {group.members:,}",
-            Text(f"{group.open:,}", _STYLES["open"]),
-            Text(f"{group.away:,}", _STYLES["away"] if group.away else "dim"),
-            Text(f"{group.left:,}", _STYLES["left"]),
-            f"{group.received:,}",
-            Text(f"{group.behind:,}", "yellow" if group.behind else "dim"),
-        )
-    return _with_rest(table, len(groups) - rows)
+def _state(client: ClientRow, room: int | None) -> Text:
+    again = f" ({client.connections} connections)" if client.connections > 1 else ""
+    return Text(client.state + again, _STYLES[client.state])
 
 
 def _shows(client: ClientRow) -> Text:
@@ -180,23 +157,31 @@ def _shows(client: ClientRow) -> Text:
     return shown
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        expand=True,
-        title_justify="left",
-        title_style="",
-        header_style="bold",
-    )
+def _count(count: int, style: str = "") -> Text:
+    return Text(f"{count:,}", style if count else "dim")
 
 
-def _with_rest(table: Table, left_out: int) -> Table:
-    if left_out > 0:
-        table.add_row(Text(f"and {left_out:,} more", "dim"))
-    return table
+_CLIENTS: list[Column[ClientRow]] = [
+    Column("client", lambda client, room: Text(printable(client.name), "bold"), rank=0, least=NAME_LEAST, grows=True),
+    Column("user", lambda client, room: Text(printable(client.user)), rank=2),
+    Column("state", _state, rank=1),
+    Column("got", lambda client, room: _count(client.received), rank=3, right=True),
+    Column("shows", lambda client, room: _shows(client), rank=4, least=8, grows=True),
+]
+_GROUPS: list[Column[boards.Group]] = [
+    Column("clients", lambda group, room: Text(printable(group.entry), "bold"), rank=0, least=NAME_LEAST, grows=True),
+    Column("joined", lambda group, room: Text(f"{group.joined:,} of {group.members:,}"), rank=3, right=True),
+    Column("open", lambda group, room: _count(group.open, _STYLES["open"]), rank=1, least=5, right=True),
+    Column("away", lambda group, room: _count(group.away, _STYLES["away"]), rank=1, least=5, right=True),
+    Column("left", lambda group, room: _count(group.left), rank=4, least=5, right=True),
+    Column("got", lambda group, room: _count(group.received), rank=5, least=9, right=True),
+    Column("behind", lambda group, room: _count(group.behind, "yellow"), rank=2, right=True),
+]
+
+
+def _lines(title: str, lines: Sequence[Text], left_out: int) -> list[Text]:
+    rest = [Text(f"and {left_out:,} more", "dim")] if left_out > 0 else []
+    return [Text(title), *lines, *rest]
 
 
 def _laws_so_far(found: LawsSoFar) -> Text:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vuemantics_ws_cli.browsing import Browsing
 from vuemantics_ws_cli.views import amounts
-from vuemantics_ws_cli.views.columns import GAP, cut, said
+from vuemantics_ws_cli.views.columns import GAP, cut, said, share, side_by_side
 from vuemantics_ws_cli.views.pages import page_lines
 from vuemantics_ws_cli.views.size import Size
 
@@ -196,17 +196,8 @@ def _tables(pages: Sequence[dict[str, Any]], size: Size, rows: int, *, beside: b
         for page in pages:
             lines += [*([Text()] if lines else []), *page_lines(page, size.width, rows, ascii_only=size.ascii_only)]
         return lines
-    gap = 2 * GAP
-    width = (size.width - gap * (len(pages) - 1)) // max(1, len(pages))
-    columns = [page_lines(page, width, rows, ascii_only=size.ascii_only) for page in pages]
-    joined = []
-    for number in range(max((len(lines) for lines in columns), default=0)):
-        line = Text()
-        for place, lines in enumerate(columns):
-            line.append(" " * (place * (width + gap) - line.cell_len))
-            line.append_text(lines[number] if number < len(lines) else Text())
-        joined.append(line)
-    return joined
+    width = share(size.width, len(pages))
+    return side_by_side([page_lines(page, width, rows, ascii_only=size.ascii_only) for page in pages], size.width)
 
 
 def _foot(browsing: Browsing, at: datetime, size: Size, *, keyboard: bool) -> list[Text]:
