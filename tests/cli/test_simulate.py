@@ -254,7 +254,8 @@ class TestRuns:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_an_interrupted_run_exits_130_and_leaves_no_node(self, tmp_path: Path, number: signal.Signals) -> None:
-        path = written(tmp_path, SMALL.replace("for: 200ms", "for: 1m").replace("duration: 5s", "duration: 2m"))
+        long = SMALL.replace("for: 200ms", "for: 1m").replace("duration: 5s", "duration: 2m")
+        path = written(tmp_path, long + "  - close: {clients: tab, codes: [1000]}\n")
         with running("simulate", path) as process:
             read_until(process.stderr, "clients connected")
             nodes = children(process.pid)
@@ -265,6 +266,7 @@ class TestRuns:
         assert outcome.code == 130
         assert "small was interrupted" in outcome.out
         assert re.search(r"^not seen yet +no residue ", outcome.out, re.MULTILINE)
+        assert "violated" not in outcome.out
         assert "Traceback" not in outcome.err
         assert len(nodes) == 1
         assert [pid for pid in nodes if Path(f"/proc/{pid}").exists()] == []

@@ -42,9 +42,10 @@ _AWAITED_IF_MIN = frozenset({"received", "errors", "dropped"})
 def check_expectations(plan: Plan, history: History, *, arm: Arm = "real", interrupted: bool = False) -> list[Finding]:
     """One finding for each expectation of the file, in its order. What the file leaves out of this arm is not judged.
 
-    Of a run that was ``interrupted``, what might still have come is not missed: such a finding has seen nothing.
+    Of a run that was ``interrupted``, what might still have come is not missed: such a finding has seen nothing. Nor does
+    it count how the tabs went that were cut off for it.
     """
-    case = Case(plan, history)
+    case = Case(plan, history, interrupted=interrupted)
     findings = []
     for expectation in plan.scenario.expect:
         finding = _check(expectation, case, arm)

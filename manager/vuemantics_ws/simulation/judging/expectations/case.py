@@ -18,11 +18,12 @@ class Ended(NamedTuple):
 
 
 class Case:
-    """A plan with its history. What it gathers, it gathers once."""
+    """A plan with its history, which may have been ``interrupted``. What it gathers, it gathers once."""
 
-    def __init__(self, plan: Plan, history: History) -> None:
+    def __init__(self, plan: Plan, history: History, *, interrupted: bool = False) -> None:
         self.plan = plan
         self.history = history
+        self.interrupted = interrupted
 
     def clients(self, names: list[str] | None) -> list[PlannedClient]:
         """Those of these entries; all of them for None."""

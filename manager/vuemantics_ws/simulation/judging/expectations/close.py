@@ -9,6 +9,8 @@ from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
 from vuemantics_ws.simulation.judging.history import Connection
 from vuemantics_ws.simulation.log import Closed
 
+CUT_OFF = 1006
+
 
 def check_close(expected: CloseExpected, case: Case) -> Finding:
     return judge("close", _about(expected), case.history, _samples(expected, case))
@@ -27,9 +29,11 @@ def _samples(expected: CloseExpected, case: Case) -> Iterator[Seen]:
     """One of each connection that ended. Its time is what passed since its socket was upgraded: that is its join."""
     for client in case.clients(expected.clients):
         for number, connection in enumerate(case.connections(client)):
-            if connection.closed is not None:
-                wrong = _wrong(expected, connection, connection.closed, came_back=number)
-                yield Seen(f"{client.name} {wrong}" if wrong else None, connection.closed, connection.number)
+            closed = connection.closed
+            if closed is None or (case.interrupted and closed.by == "browser" and closed.code == CUT_OFF):
+                continue
+            wrong = _wrong(expected, connection, closed, came_back=number)
+            yield Seen(f"{client.name} {wrong}" if wrong else None, closed, connection.number)
 
 
 def _wrong(expected: CloseExpected, connection: Connection, closed: Closed, *, came_back: int) -> str | None:
