@@ -4,21 +4,20 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-Filter = Annotated[
-    str,
-    typer.Option(
-        "--filter",
-        metavar="TEXT",
-        help="Only rows like these: user=alice and (pending>64k or not state=open).",
-        show_default=False,
-    ),
-]
-Sort = Annotated[
-    str,
-    typer.Option(
-        "--sort", metavar="COLUMNS", help="Order by these, - is descending: --sort=-pending,user.", show_default=False
-    ),
-]
+
+def _filter(example: str) -> Any:
+    return typer.Option("--filter", metavar="TEXT", help=f"Only rows like these: {example}.", show_default=False)
+
+
+def _sort(example: str) -> Any:
+    help_text = f"Order by these, - is descending: --sort={example}."
+    return typer.Option("--sort", metavar="COLUMNS", help=help_text, show_default=False)
+
+
+ConnectionFilter = Annotated[str, _filter("user=alice and (pending>64k or not state=open)")]
+ConnectionSort = Annotated[str, _sort("-pending,user")]
+UploadFilter = Annotated[str, _filter("upload=5c4e* or (state=running and percent<50)")]
+UploadSort = Annotated[str, _sort("-age,upload")]
 Limit = Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, max=500, help="At most so many rows.")]
 Offset = Annotated[int, typer.Option("--offset", metavar="NUMBER", min=0, help="Leave out so many rows before.")]
 

@@ -37,6 +37,21 @@ class TestUploads:
         assert (outcome.code, outcome.out) == (0, "")
         assert re.fullmatch(r"uploads: (0 of 0 matched, \d+ in all|none)\n", outcome.err)
 
+    @pytest.mark.parametrize("command", [["uploads"], ["connections"], ["watch", "--once"]])
+    def test_what_its_help_shows_is_understood(
+        self, open_server: Server, command: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        shown = run(command[0], "--help").out
+        filter_text = re.search(r"Only rows like these: (.+)\. ", shown)
+        sort = re.search(r"(--sort=[-\w,]+)\. ", shown)
+
+        assert filter_text is not None
+        assert sort is not None
+        outcome = run(*command, "--filter", filter_text[1], sort[1], *open_server.at_control)
+
+        assert (outcome.code, "error" in outcome.err) == (0, False)
+
     @pytest.mark.parametrize("command", ["uploads", "connections"])
     def test_a_bad_filter_exits_2_with_the_server_s_words(self, open_server: Server, command: str) -> None:
         outcome = run(command, "--filter", "(", *open_server.at_control)

@@ -1,6 +1,6 @@
 """``vuemantics-ws connections``: one page of them."""
 
-from vuemantics_ws_cli.listing import Filter, Limit, Offset, Sort, list_page
+from vuemantics_ws_cli.listing import ConnectionFilter, ConnectionSort, Limit, Offset, list_page
 from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
 
 EPILOG = examples(
@@ -11,8 +11,8 @@ EPILOG = examples(
 
 
 def connections(
-    filter: Filter = "",  # noqa: A002 - the option's name
-    sort: Sort = "",
+    filter: ConnectionFilter = "",  # noqa: A002 - the option's name
+    sort: ConnectionSort = "",
     limit: Limit = 50,
     offset: Offset = 0,
     control: ControlUrl = DEFAULT_CONTROL,

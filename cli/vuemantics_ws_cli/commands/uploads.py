@@ -1,6 +1,6 @@
 """``vuemantics-ws uploads``: one page of them."""
 
-from vuemantics_ws_cli.listing import Filter, Limit, Offset, Sort, list_page
+from vuemantics_ws_cli.listing import Limit, Offset, UploadFilter, UploadSort, list_page
 from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
 
 EPILOG = examples(
@@ -11,8 +11,8 @@ EPILOG = examples(
 
 
 def uploads(
-    filter: Filter = "",  # noqa: A002 - the option's name
-    sort: Sort = "",
+    filter: UploadFilter = "",  # noqa: A002 - the option's name
+    sort: UploadSort = "",
     limit: Limit = 50,
     offset: Offset = 0,
     control: ControlUrl = DEFAULT_CONTROL,

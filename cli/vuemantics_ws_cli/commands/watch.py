@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vuemantics_ws_cli.exit_codes import ExitCode
-from vuemantics_ws_cli.listing import Filter, Sort
+from vuemantics_ws_cli.listing import UploadFilter, UploadSort
 from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def watch(
     connections: Annotated[
         bool, typer.Option("--connections", metavar="", help="How each connection does.", rich_help_panel=VIEW_PANEL)
     ] = False,
-    filter: Filter = "",  # noqa: A002 - the option's name
-    sort: Sort = "",
+    filter: UploadFilter = "",  # noqa: A002 - the option's name
+    sort: UploadSort = "",
     limit: Annotated[
         int | None,
         typer.Option(

@@ -237,7 +237,7 @@ def _key_line(view: str, width: int) -> Text:
 def _help(size: Size) -> list[Text]:
     lines = [Text("keys", "bold")]
     lines += [Text.assemble((f"{key:<10}", "bold cyan"), "  ", does) for key, does in KEYS.items()]
-    lines += [Text(), Text("a filter names columns by their heads: user=alice and (pending>64k or not state=open)")]
+    lines += [Text(), Text("a filter names columns by their heads: state=failed or percent<50")]
     return [cut(line, size.width, ascii_only=size.ascii_only) for line in lines]
 
 
