@@ -41,7 +41,7 @@ CLOSINGS: dict[CloseCode, Closing] = {
     CloseCode.INVALID_TEXT: Closing("a text frame was no UTF-8", "send UTF-8", True),
     CloseCode.MESSAGE_TOO_BIG: Closing("a message or its number of fragments was too big", "send less", True),
     CloseCode.INTERNAL_ERROR: Closing("a fault of ours", "come back; the log has the cause", True),
-    CloseCode.SERVER_RELOADING: Closing("the server shuts down", "come back", True),
+    CloseCode.SERVER_RELOADING: Closing("the server shuts down, or was told to close it", "come back", True),
     CloseCode.SERVER_FULL: Closing("the server or the user is full", "come back after a pause", True),
     CloseCode.AUTH_TIMEOUT: Closing("no auth message in time", "send it first", False),
     CloseCode.AUTH_REQUIRED: Closing("the first message was no auth message with a token", "send it first", False),

@@ -110,7 +110,7 @@ class TestHowItEnds:
             ready.process.wait(10)
 
         assert outcome.code == 3
-        assert "the server shuts down (1012, Server reloading)" in outcome.err
+        assert "the server shuts down, or was told to close it (1012, Server reloading)" in outcome.err
 
     @pytest.mark.slow
     def test_with_reconnect_it_comes_back_and_shows_the_newest_state(self, tmp_path: Path, upload_id: str) -> None:

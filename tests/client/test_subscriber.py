@@ -135,7 +135,12 @@ class TestEndings:
     @pytest.mark.parametrize(
         ("code", "reason", "kind", "expected"),
         [
-            (1012, "Server reloading", ConnectionLost, "the server shuts down (1012, Server reloading)"),
+            (
+                1012,
+                "Server reloading",
+                ConnectionLost,
+                "the server shuts down, or was told to close it (1012, Server reloading)",
+            ),
             (1011, "", ConnectionLost, "a fault of ours (1011)"),
             (1013, "user_connections", ConnectionClosedByServer, "the server or the user is full (1013, user_connections)"),
             (4005, "", ConnectionClosedByServer, "the token expired while connected (4005)"),
