@@ -135,7 +135,7 @@ def simulate(
     could have broken it. Ctrl-C shows what was seen until then, and exits with 130.
 
     The server listens on loopback, on ports of its own, and is gone at the end, however the run ends. With --url it is one that
-    runs already.
+    runs already: what a bundled scenario says of strangers holds where that was started with --access owner.
 
     Without a scenario, --clients and --follow open clients at a server that runs already, as --url, --control and their
     variables name it, and show what they see of uploads that somebody else publishes.
