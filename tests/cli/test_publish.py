@@ -127,7 +127,10 @@ class TestOneEvent:
         outcome = publish(open_server, "holiday", "50")
 
         assert outcome.code == 0
-        assert outcome.err == "warning: holiday is no UUID: the server takes it, but the browser's validator does not\n"
+        assert (
+            outcome.err
+            == "warning: holiday is no UUID: the server takes it, but the application's page drops what is about it\n"
+        )
 
 
 class TestOwners:

@@ -177,7 +177,9 @@ def _warn_unless_uuid(upload_id: str) -> None:
     except ValueError:
         canonical = False
     if not canonical:
-        complain(f"{upload_id} is no UUID: the server takes it, but the browser's validator does not", kind="warning")
+        complain(
+            f"{upload_id} is no UUID: the server takes it, but the application's page drops what is about it", kind="warning"
+        )
 
 
 class _Output:
