@@ -120,7 +120,8 @@ def _explain_usage(error: Exception) -> ExitCode:
     context = getattr(error, "ctx", None)
     words = error.format_message() if hasattr(error, "format_message") else str(error)
     message, _, suggestion = words.partition(" Did you mean ")
-    message = message.partition(" (Possible options: ")[0]
+    message = message.partition(" (Possible options: ")[0].partition(", unable to parse ")[0]
+    message = message.replace(": Value error, ", ": ").replace(": Input should be ", ": expected ")
     likely = get_close_matches(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or [], n=1)
     nearest = suggestion.rstrip("?") or "".join(likely)
     path = context.command_path if context is not None else PROGRAM

@@ -46,6 +46,17 @@ class TestErrors:
             (["publsh"], "no such command 'publsh'", "did you mean 'publish'?"),
             (["listen", "x", "--cuont", "3"], "no such option: --cuont", "did you mean --count?"),
             (["token"], "missing argument 'USER'", "see: vuemantics-ws token --help"),
+            (["kick", "x"], "invalid value for 'CONNECTION': expected a valid integer", "see: vuemantics-ws kick --help"),
+            (
+                ["watch", "--limit", "0"],
+                "invalid value for '--limit': expected greater than or equal to 1",
+                "see: vuemantics-ws watch --help",
+            ),
+            (
+                ["publish", "x", "--run", "sound"],
+                "invalid value for '--run': 'sound' is not one of 'image', 'video'",
+                "see: vuemantics-ws publish --help",
+            ),
             (["token", "alice", "--ttl", "5"], "--ttl: expected a duration such as 250ms, 30s or 5m, got '5'", None),
         ],
     )
