@@ -55,7 +55,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
 
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.lines == [
-        f"{file}: 1 client, 1 upload, 6 events, about 26 s, 10s at most",
+        f"{file}: 1 client, 1 upload, 6 events, about 16 s, 10s at most",
         "quickstart: 6 clients, 4 uploads, 87 events, about 10 s, 30s at most",
     ]
 

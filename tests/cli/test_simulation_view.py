@@ -135,10 +135,21 @@ class TestLiveView:
 
         text = "\n".join(drawn(live(board, LawsSoFar(), title="t", size=Size(80, 24)), width=80))
 
-        assert re.findall(r"upload-\d", text) == [f"upload-{number}" for number in range(8, 2, -1)]
+        assert re.findall(r"upload-\d", text) == [f"upload-{number}" for number in range(8, 3, -1)]
 
     def test_a_server_that_is_being_started_is_said_to_be(self) -> None:
         assert "starting a server" in "\n".join(drawn(live(Board(), LawsSoFar(), title="t", size=Size(80, 24)), width=80))
+
+    def test_how_to_look_into_the_server_stands_below_while_there_is_one(self) -> None:
+        board = busy_board()
+        board.control = "http://127.0.0.1:41234"
+
+        def last() -> str:
+            return drawn(live(board, LawsSoFar(), title="t", size=Size(80, 40)), width=80)[-1].strip()
+
+        assert last() == "in another terminal: vuemantics-ws watch --control http://127.0.0.1:41234"
+        board.phase = "over"
+        assert "watch" not in last()
 
     def test_a_line_for_where_nothing_moves_says_as_much(self) -> None:
         assert progress_line(busy_board()) == "  12.3 s  2 of 4 uploads ended, 1 of 5 clients connected, 0 states received"

@@ -9,6 +9,7 @@ from tests.cli.drawing import drawn
 from tests.simulation.judging.histories import CAT, DOG, Story
 from vuemantics_ws.simulation.format.reader import parse_scenario
 from vuemantics_ws.simulation.judging.report import Report, judge_run
+from vuemantics_ws.simulation.log import UploadFacts
 from vuemantics_ws.simulation.planning.plan import Plan, make_plan
 from vuemantics_ws_cli.views.records import record_line
 from vuemantics_ws_cli.views.verdict import verdict
@@ -53,6 +54,18 @@ class TestVerdictView:
         assert "> 0.050 s desk (1) received upload_progress cat (1, 1)" in flat
         assert "terminal: nothing was seen that could have broken it, so nothing is proved" in flat
         assert "again with: vuemantics-ws simulate story --seed 1" in flat
+
+    def test_a_server_with_another_access_rule_than_the_scenarios_is_named_where_something_does_not_hold(self) -> None:
+        def told(access: str) -> str:
+            return " ".join(shown(report_of(Story(access=access).joins("desk")), 160).split())
+
+        assert "the server's access rule is open, and the scenario was written for another" in told("open")
+        assert "access rule" not in told("owner")
+
+    def test_of_what_others_publish_nobody_counts_the_events(self) -> None:
+        theirs = {CAT: UploadFacts("cat", "alice", ends=False, published=False)}
+
+        assert "others published, 0 states received" in shown(report_of(Story(uploads=theirs).joins("desk")), 160)
 
     def test_what_was_measured_has_a_column_or_stands_below(self) -> None:
         story = Story().joins("desk", took_s=0.0123).follows("desk", CAT).waits()

@@ -14,7 +14,7 @@ from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Log, Record
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws_cli.console import printable, say, stderr
-from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line
+from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line, watch_command
 from vuemantics_ws_cli.views.size import Size
 
 FRAMES_PER_S = 8
@@ -52,8 +52,12 @@ def course_of(plan: Plan) -> Course:
 
 
 async def _show_lines(board: Board) -> None:
+    told = False
     while True:
         await asyncio.sleep(LINES_EVERY_S)
+        if board.control and not told:
+            told = True
+            say(f"in another terminal: {watch_command(board)}")
         if board.phase != "starting":
             say(progress_line(board))
 

@@ -59,7 +59,7 @@ def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Cours
     """Everything at a glance: how far it is, the uploads, the clients, what the laws say so far. Never higher than ``size``."""
     wide = size.width >= WIDE
     airy = size.height >= AIRY
-    rows = max(3, size.height - 9 - 2 * airy if wide else (size.height - 12 - 3 * airy) // 2)
+    rows = max(3, size.height - 10 - 2 * airy if wide else (size.height - 13 - 3 * airy) // 2)
     column = share(size.width, 2) if wide else size.width
     parts = [
         _uploads(list(board.uploads.values()), column, rows, ascii_only=size.ascii_only),
@@ -67,7 +67,8 @@ def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Cours
     ]
     air = [Text()] if airy else []
     tables = side_by_side(parts, size.width) if wide else [*parts[0], *air, *parts[1]]
-    return Group(_heading(board, title, size, course), _measured(board, size, course), *air, *tables, *air, _laws_so_far(laws))
+    above = [_heading(board, title, size, course), _measured(board, size, course)]
+    return Group(*above, *air, *tables, *air, _laws_so_far(laws), *_way_in(board))
 
 
 def _heading(board: Board, title: str, size: Size, course: Course | None) -> Text:
@@ -195,6 +196,18 @@ def _laws_so_far(found: LawsSoFar) -> Text:
         else:
             text.append(law.verdict, VERDICT_STYLES[law.verdict])
     return text
+
+
+def _way_in(board: Board) -> list[Text]:
+    """How to look into the server meanwhile."""
+    if board.phase != "running" or not board.control:
+        return []
+    return [Text(f"in another terminal: {watch_command(board)}", "dim", no_wrap=True, overflow="ellipsis")]
+
+
+def watch_command(board: Board) -> str:
+    """What shows the server's own tables."""
+    return f"vuemantics-ws watch --control {printable(board.control)}"
 
 
 def progress_line(board: Board) -> str:

@@ -32,6 +32,9 @@ def verdict(report: Report, *, replay: str, versions: str) -> RenderableType:
     for finding in report.broken():
         parts += [*_violation(finding, report), Text()]
     parts += _summary(report)
+    if not report.holds and report.other_access:
+        said = f"the server's access rule is {report.other_access}, and the scenario was written for another"
+        parts.append(Text(f"{said}: start the server with the right --access", "yellow"))
     if not report.holds:
         parts.append(Text(f"seed {report.seed}, {versions}; again with: {replay}"))
     return Group(*parts)
@@ -75,7 +78,8 @@ def _summary(report: Report) -> list[RenderableType]:
     events = sum(report.published.values())
     text = Text.assemble(
         (f"{printable(report.scenario)} {said}", style),
-        f", seed {report.seed}: {events:,} events published, {report.states:,} states received on {report.connections:,} "
+        f", seed {report.seed}: {'others published' if report.others_publish else f'{events:,} events published'}, "
+        f"{report.states:,} states received on {report.connections:,} "
         f"connections in {report.lasted_s:.1f} s",
     )
     if report.cut_short:

@@ -126,6 +126,8 @@ class Board:
     at_s: float = 0.0
     phase: Phase = "starting"
     """``emptying`` is when everything has happened, and the server has to forget everybody."""
+    control: str = ""
+    """Where one may look into the server."""
     uploads: dict[str, UploadRow] = field(default_factory=dict)
     """By id."""
     clients: dict[str, ClientRow] = field(default_factory=dict)
@@ -185,7 +187,7 @@ class Board:
                 if record.verdict == "accepted":
                     self._publish(record)
             case Began():
-                self.phase = "running"
+                self.phase, self.control = "running", record.control
                 self.uploads = {
                     upload_id: UploadRow(upload.name, published=upload.published)
                     for upload_id, upload in record.uploads.items()

@@ -55,6 +55,8 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
     """What may wait for one connection beside states: replies and direct messages."""
     stall_after_s: float = 0.0
     """After how long without an event the server ends an upload as failed; 0 for never."""
+    control: str = ""
+    """Where the server's control port is, for whoever wants to look into it meanwhile."""
     shared: bool = False
     """The server ran before, and its tables may be about others, too."""
     uploads: dict[str, UploadFacts]

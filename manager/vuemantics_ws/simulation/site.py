@@ -16,9 +16,9 @@ from vuemantics_ws.simulation.dice import upload_id_of
 from vuemantics_ws.simulation.format.scenario import Step
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 
-GRACE_S = 15.0
-"""How long a node of ours keeps the follows of those who are gone, where the file does not say: long enough to come back after
-some failed tries, and short enough to be waited for, since the last law is judged when it is over.
+GRACE_S = 5.0
+"""How long a node of ours keeps the follows of those who are gone, where the file does not say: long enough for the first try
+to come back, and short enough to be waited for, since the last law is judged when it is over.
 """
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from websockets.uri import parse_uri
 
 from vuemantics_ws.ambient import Clock
@@ -141,7 +142,7 @@ class World:
 
     async def _play_at(self, target: Target, control: Control, rules: Rules, tokens: Tokens, node: Node | None) -> None:
         self._began_at = self._loop.time()
-        self._log.append(self._facts(rules))
+        self._log.append(replace(self._facts(rules), control=target.control))
         try:
             async with Workers(target.control) as workers:
                 self._schedule(target.url, tokens)

@@ -72,7 +72,8 @@ def no_residue(history: History) -> Finding:
     A server that ran before must have no more in them than it had. Where others came to it meanwhile, nobody can say whose the
     rest is.
     """
-    return judge("no residue", "every table is empty when all have left", history, _no_residue(history))
+    about = "nothing of this run is left" if history.began.shared else "every table is empty"
+    return judge("no residue", f"{about} when all have left", history, _no_residue(history))
 
 
 LAWS: tuple[Callable[[History], Finding], ...] = (

@@ -52,6 +52,10 @@ class Report:
     """The same by the clients' entries in the file."""
     connect_time: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False
+    others_publish: bool = False
+    """Of its uploads."""
+    other_access: str = ""
+    """The server's access rule, where it is not the one that the scenario was written for."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -109,6 +113,8 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
         latency_of={entry: durations.figures() for entry, durations in by_entry.items()},
         connect_time=Durations(took_s for took_s in connect_times if took_s is not None).figures(),
         interrupted=interrupted,
+        others_publish=not any(upload.published for upload in history.began.uploads.values()),
+        other_access=history.began.access if history.began.access != plan.access else "",
     )
 
 
