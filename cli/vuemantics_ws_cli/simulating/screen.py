@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from rich.live import Live
 
 from vuemantics_ws.simulation.board import Board
-from vuemantics_ws.simulation.judging.checkers import check_laws
-from vuemantics_ws.simulation.judging.findings import Finding
-from vuemantics_ws.simulation.judging.history import History
-from vuemantics_ws.simulation.log import Log, Record
+from vuemantics_ws.simulation.judging.aside import Aside
+from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws_cli.console import printable, say, stderr
 from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line, watch_command
@@ -19,14 +17,17 @@ from vuemantics_ws_cli.views.size import Size
 
 FRAMES_PER_S = 8
 SHARE_OF_TIME = 0.05
-"""How much of the time drawing may take, and judging the laws again: the run is what is watched, not the watching."""
+"""How much of the time drawing may take: the run is what is watched, not the watching."""
+
+SHARE_OF_ANOTHER_CORE = 0.2
+"""How much of it judging the laws again may take, which is done aside."""
 
 TURN_S = 0.0005
 """How long the thread that draws may go on while the loop waits for its turn."""
 
 LINES_EVERY_S = 1.0
 LAWS_EVERY_S = 1.0
-JUDGING_S_MAX = 0.5
+JUDGING_S_MAX = 1.0
 """The laws are judged meanwhile as long as that takes no longer. Beyond it, it would cost whoever is measured too much."""
 
 
@@ -74,14 +75,16 @@ async def _show_tables(board: Board, log: Log, title: str, course: Course | None
 
         judges = asyncio.ensure_future(judging.run())
         try:
-            while not judges.done():
+            while True:
+                if judges.done():
+                    judges.result()
                 began_at = loop.time()
                 compose(judging.found)
                 await asyncio.to_thread(screen.refresh)
                 await asyncio.sleep(max(1 / FRAMES_PER_S, (loop.time() - began_at) / SHARE_OF_TIME))
-            judges.result()
         finally:
             judges.cancel()
+            await asyncio.wait([judges])
             compose(LawsSoFar())  # the verdict has them
             screen.refresh()
 
@@ -106,18 +109,24 @@ class _Judging:
         self.found = LawsSoFar()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled, or until it would take too long."""
+        try:
+            await self._run()
+        except OSError:
+            pass  # no process is to be had, and the verdict judges in any case
+        self.found = self.found._replace(is_old=True)
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        took_s = 0.0
-        while True:
-            await asyncio.sleep(max(LAWS_EVERY_S, took_s / SHARE_OF_TIME))
-            if took_s > JUDGING_S_MAX:
-                self.found = self.found._replace(is_old=True)
-            elif self._board.phase != "starting":
-                began_at, at_s, records = loop.time(), self._board.at_s, list(self._log)
-                self.found = LawsSoFar(await asyncio.to_thread(_judge, records), at_s)
+        judged, took_s = 0, 0.0
+        async with Aside() as aside:
+            await aside.judge([])  # it takes a while to start, which says nothing of how long judging takes
+            while took_s <= JUDGING_S_MAX:
+                await asyncio.sleep(max(LAWS_EVERY_S, took_s / SHARE_OF_ANOTHER_CORE))
+                began_at, at_s, records = loop.time(), self._board.at_s, self._log.records[judged:]
+                judged += len(records)
+                laws = await aside.judge(records)
+                if laws is None:
+                    break
+                self.found = LawsSoFar(laws, at_s)
                 took_s = loop.time() - began_at
-
-
-def _judge(records: list[Record]) -> list[Finding]:
-    return check_laws(History(records))

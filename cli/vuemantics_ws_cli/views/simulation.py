@@ -8,6 +8,7 @@ from rich.text import Text
 
 from vuemantics_ws.simulation import board as boards
 from vuemantics_ws.simulation.board import PULSE_S, Board, ClientRow, UploadRow
+from vuemantics_ws.simulation.judging.aside import LawSoFar
 from vuemantics_ws.simulation.judging.findings import Finding
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.columns import Column, share, side_by_side, table
@@ -50,7 +51,7 @@ class Course(NamedTuple):
 class LawsSoFar(NamedTuple):
     """What the laws said at that moment of the run; ``is_old`` where they were not judged again since."""
 
-    laws: Sequence[Finding] = ()
+    laws: Sequence[Finding | LawSoFar] = ()
     at_s: float = 0.0
     is_old: bool = False
 
