@@ -65,6 +65,14 @@ def test_what_is_missing_equals_null_and_nothing_else(text: str, through: bool) 
     assert passes(text, user=None) is through
 
 
+@pytest.mark.parametrize("nothing", [(), [], {}, iter(())], ids=["tuple", "list", "mapping", "iterator"])
+@pytest.mark.parametrize("field", ["upload", "connection"])
+def test_a_field_of_many_that_has_none_is_missing(field: str, nothing: Any) -> None:
+    assert passes(f"{field}=null", **{field: nothing})
+    assert not passes(f"{field}!=null", **{field: nothing})
+    assert passes(f"{field}!=null")
+
+
 @pytest.mark.parametrize("operator", [">", ">=", "<", "<=", "="])
 def test_what_is_missing_is_neither_more_nor_less(operator: str) -> None:
     assert not passes(f"percent {operator} 0", percent=None)

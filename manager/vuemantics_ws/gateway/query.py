@@ -276,8 +276,10 @@ def _holds(kind: Kind, operator: _Token, value: _Token) -> Callable[[Any], bool]
     if operator.text == "!=":
         equal = _holds(kind, operator._replace(text="="), value)
         return lambda found: not equal(found)
+    if null and operator.text == "=" and kind in _MANY:
+        return lambda found: not any(True for _ in found)
     if null and operator.text == "=":
-        return lambda found: found is None or found == ()
+        return lambda found: found is None
     if null:
         raise BadQuery(f"filter, character {value.position}: expected null only after = or !=")
     one: Callable[[Any], bool]
