@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.events import failed
 from tests.gateway.controlled import complaint, until
 from tests.gateway.inspected import Later, frozen, inspected
 from tests.gateway.nodes import browser, client, completed, event
@@ -65,6 +66,38 @@ def test_an_upload_says_how_far_it_is_and_who_gets_it() -> None:
         "upload": "u1", "state": "running", "stage": "vision_analysis", "percent": 20, "attempt": 2, "seq": 7, "owner": "alice",
         "followers": 1, "connections": 1, "accepted": 1, "duplicate": 1, "stale": 1, "after_terminal": 0, "refused": 1,
     }  # fmt: skip
+
+
+def test_what_a_worker_says_beside_its_message_spoils_no_page() -> None:
+    async def scenario() -> Any:
+        async with inspected() as (node, control), browser(node, "alice") as tab:
+            for upload_id in ("done", "broke"):
+                await tab.subscribe(upload_id)
+            await control.publish(completed("done", payload="mine"))
+            await control.publish(failed(upload_id="broke", payload={"stage": 1}, message=[]))
+            return [(await control.page(view))["rows"] for view in VIEWS]
+
+    uploads, _, followers, follows = asyncio.run(scenario())
+
+    assert [(row["upload"], row["state"], row["percent"]) for row in uploads] == [
+        ("broke", "failed", None), ("done", "completed", 100),
+    ]  # fmt: skip
+    assert [row["state"] for row in followers] == ["completed", "failed"]
+    assert [follow["state"] for follow in follows[0]["follows"]] == ["failed", "completed"]
+
+
+def test_a_user_in_the_grace_time_is_found_by_having_no_connection() -> None:
+    async def scenario() -> Any:
+        async with inspected() as (node, control), browser(node, "alice") as stays:
+            await stays.subscribe("u1")
+            async with browser(node, "bob") as leaves:
+                await leaves.subscribe("u1")
+            await until(lambda: len(node.connections) == 1)
+            return await control.page("follows", filter="connection=null")
+
+    page = asyncio.run(scenario())
+
+    assert ids(page, "user") == ["bob"]
 
 
 def test_an_upload_that_nobody_follows_is_shown_as_such() -> None:

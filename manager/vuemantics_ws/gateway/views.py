@@ -74,12 +74,20 @@ class _Payload(msgspec.Struct):
     progress_percent: int
 
 
-class _Said(msgspec.Struct):
-    action: str
-    payload: _Payload | None = None
+class _Progress(msgspec.Struct, tag_field="action", tag="upload_progress"):
+    payload: _Payload
 
 
-_SAID = msgspec.json.Decoder(_Said)
+class _Completed(msgspec.Struct, tag_field="action", tag="upload_completed"):
+    pass
+
+
+class _Failed(msgspec.Struct, tag_field="action", tag="upload_failed"):
+    pass
+
+
+_SAID = msgspec.json.Decoder(_Progress | _Completed | _Failed)
+"""What a worker says beside is its own, and may stand under any key that its kind of message does not have."""
 
 
 def state_of(head: Head | None) -> str:
@@ -88,7 +96,7 @@ def state_of(head: Head | None) -> str:
         return "unpublished"
     if not head.terminal:
         return "running"
-    return "failed" if _SAID.decode(head.frame.payload).action == "upload_failed" else "completed"
+    return "failed" if isinstance(_SAID.decode(head.frame.payload), _Failed) else "completed"
 
 
 def stage_and_percent_of(head: Head | None) -> tuple[str | None, int | None]:
@@ -96,9 +104,9 @@ def stage_and_percent_of(head: Head | None) -> tuple[str | None, int | None]:
     if head is None:
         return None, None
     said = _SAID.decode(head.frame.payload)
-    if said.payload is not None:
+    if isinstance(said, _Progress):
         return said.payload.stage, said.payload.progress_percent
-    return None, 100 if said.action == "upload_completed" else None
+    return None, 100 if isinstance(said, _Completed) else None
 
 
 def percent_of(head: Head | None) -> int | None:
