@@ -27,11 +27,20 @@ class Slices:
         self._now = clock.monotonic
 
     async def each(self, rows: Iterable[R], *, at_once: int = 32) -> AsyncGenerator[list[R], None]:
-        """The rows, some at once, with a rest whenever a slice is over."""
-        now, left = self._now, iter(rows)
-        until = now() + SLICE_S
-        while some := list(islice(left, at_once)):
+        """The rows, some at once, with a rest whenever a slice is over.
+
+        The first comes alone, and then more and more at once, as long as that stays within a slice: what is asked of a row may
+        take a microsecond or a millisecond.
+        """
+        now, left, some_max = self._now, iter(rows), 1
+        began_at = now()
+        until = began_at + SLICE_S
+        while some := list(islice(left, some_max)):
             yield some
-            if now() >= until:
+            ended_at = now()
+            some_max = min(2 * some_max, at_once) if ended_at - began_at <= SLICE_S else max(1, some_max // 2)
+            if ended_at >= until:
                 await asyncio.sleep(REST_S)
-                until = now() + SLICE_S
+                ended_at = now()
+                until = ended_at + SLICE_S
+            began_at = ended_at
