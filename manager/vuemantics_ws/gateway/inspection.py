@@ -1,9 +1,11 @@
 """Looking into a node while it works: pages of its tables, and the whole at a glance."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from heapq import merge
+from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 
 from vuemantics_ws.gateway.connection import Connection
@@ -20,8 +22,11 @@ LIMITS_TOLD = (
 )
 """What a frame has under ``limits``: what tables are held against, and what a simulation must know to judge fairly."""
 
-BEST_KEPT = 256
-"""So many rows are gathered before they are sorted in among those that will be shown."""
+SORTED_AT_ONCE = 128
+"""Sorting cannot be done a slice at a time, so no more rows than this are sorted in one go, beside those that are kept."""
+
+FIRST_MAX = 500
+"""A page that ends within so many rows is found by keeping these and no others. A later one takes all rows."""
 
 
 class Inspected(Looked, Protocol):
@@ -142,9 +147,11 @@ class Inspection:
                 matched += len(found)
                 best.add(found)
         shown: list[dict[str, Any]] = []
-        async with aclosing(self._slices.each(best.rows()[question.offset :], at_once=1)) as rows:
-            async for (row,) in rows:
-                shown.append(view.as_json(row))
+        places = enumerate(best.rows()) if matched > question.offset else ()
+        async with aclosing(self._slices.each(places, at_once=1)) as rows:
+            async for ((place, row),) in rows:
+                if place >= question.offset:
+                    shown.append(view.as_json(row))
         return {
             "view": name,
             "filter": question.filter,
@@ -223,28 +230,33 @@ class _Best:
     def __init__(self, key: Callable[[Any], Any], count_max: int) -> None:
         self._key = key
         self._count_max = count_max
-        self._best: list[tuple[Any, int, Any]] = []
+        self._runs: list[list[tuple[Any, int, Any]]] = []  # each in order; where few are kept there is one
         self._new: list[tuple[Any, int, Any]] = []
         self._number = 0  # of the row, so that what has the same key stays as it came
 
     def add(self, rows: list[Any]) -> None:
         key, number, new = self._key, self._number, self._new
-        worst = self._best[-1] if len(self._best) >= self._count_max else None
+        few = self._runs[0] if self._count_max <= FIRST_MAX and self._runs else []
+        worst = few[-1] if len(few) >= self._count_max else None
         for place, row in enumerate(rows, number):
             entry = (key(row), place, row)
             if worst is None or entry < worst:
                 new.append(entry)
         self._number += len(rows)
-        if len(new) >= BEST_KEPT:
+        if len(new) >= SORTED_AT_ONCE:
             self._sort_in()
 
-    def rows(self) -> list[Any]:
+    def rows(self) -> Iterator[Any]:
+        """In order, each found when it is asked for."""
         self._sort_in()
-        return [row for _, _, row in self._best]
+        return (row for _, _, row in islice(merge(*self._runs), self._count_max))
 
     def _sort_in(self) -> None:
-        self._best = sorted(self._best + self._new)[: self._count_max]
-        self._new.clear()
+        new, self._new = self._new, []
+        if self._count_max > FIRST_MAX:
+            self._runs.append(sorted(new))
+        else:
+            self._runs = [sorted(chain(*self._runs, new))[: self._count_max]]
 
 
 class _Descending(NamedTuple):
