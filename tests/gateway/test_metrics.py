@@ -184,3 +184,21 @@ def test_a_histogram_counts_up_to_each_bound() -> None:
 
     assert histogram.up_to() == [(1.0, 3), (2.0, 6), (None, 10)]
     assert (histogram.sum, histogram.count) == (0.5 + 2.0 + 4.5 + 10.0, 10)
+
+
+def test_no_client_makes_a_label() -> None:
+    async def scenario() -> tuple[Samples, Samples]:
+        async with inspected() as (node, _):
+            _, before = await scraped(node)
+            for code in (1001, 3000, 4321, 4322, 4999):
+                async with browser(node, f"user-{code}") as tab:
+                    await tab.socket.close(code)
+            await until(lambda: not node.connections)
+            _, after = await scraped(node)
+            return before, after
+
+    before, after = asyncio.run(scenario())
+
+    assert set(after) == set(before)
+    assert of(after, "closes_total", code="1001") == 1
+    assert of(after, "closes_total", code="other") == 4

@@ -27,6 +27,10 @@ COUNTED_LIMITS = (
 """Those whose refusals have a number from the start, so that the first one is seen as a rise."""
 
 
+CLOSES_TOLD = (*(str(int(code)) for code in CloseCode), "1001", "1005", "1006")
+"""The codes that have a number of their own: ours, and those of browsers that leave, and of whoever leaves without a word."""
+
+
 class Measured(Inspected, Protocol):
     """What of a node is measured beside its tables."""
 
@@ -83,7 +87,7 @@ METRICS = (
     Metric("deliveries", "counter", "Frames about uploads that were put for connections, conflated ones included."),
     Metric("conflated", "counter", "Frames about uploads that a newer one replaced before they left."),
     Metric("connects", "counter", "Connections that authenticated."),
-    Metric("closes", "counter", "Connections that ended, by close code.", "code"),
+    Metric("closes", "counter", "Connections that ended, by close code; `other` stands for what only clients send.", "code"),
     Metric("never_upgraded", "counter", "Sockets that ended without having become a WebSocket."),
     Metric("limits_reached", "counter", "Refusals by the name of the limit.", "limit"),
     Metric("unowned_events", "counter", "Events that nobody may get, because nobody owns their upload."),
@@ -124,7 +128,7 @@ def _read(node: Measured, survey: Survey) -> dict[str, Found]:
         "deliveries": counters["deliveries"],
         "conflated": counters["conflated"],
         "connects": counters["connects"],
-        "closes": {str(int(code)): 0 for code in CloseCode} | {"1006": 0} | counters["closes"],
+        "closes": _closes(counters["closes"]),
         "never_upgraded": node.never_upgraded,
         "limits_reached": dict.fromkeys(COUNTED_LIMITS, 0) | counters["limits"],
         "unowned_events": counters["unowned_events"],
@@ -133,6 +137,14 @@ def _read(node: Measured, survey: Survey) -> dict[str, Found]:
         "time_to_terminal_seconds": node.sightings.time_to_terminal_s,
         "loop_lag_seconds": node.pulse.loop_lag_s,
     }
+
+
+def _closes(counted: Mapping[str, int]) -> dict[str, float]:
+    """By codes that somebody chose who is no client: each value of a label costs its reader memory for months."""
+    closes = dict.fromkeys(CLOSES_TOLD, 0.0) | {"other": 0.0}
+    for code, count in counted.items():
+        closes[code if code in closes else "other"] += count
+    return closes
 
 
 def metrics_table() -> str:
