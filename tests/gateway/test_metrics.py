@@ -202,3 +202,12 @@ def test_no_client_makes_a_label() -> None:
     assert set(after) == set(before)
     assert of(after, "closes_total", code="1001") == 1
     assert of(after, "closes_total", code="other") == 4
+
+
+def test_a_scrape_waits_for_nobody_who_looks_at_pages() -> None:
+    async def scenario() -> Samples:
+        async with inspected() as (node, _), node.inspection._slices.turn, asyncio.timeout(10):
+            _, samples = await scraped(node)
+            return samples
+
+    assert of(asyncio.run(scenario()), "connections") == 0

@@ -85,6 +85,7 @@ class Inspection:
     def __init__(self, node: Inspected) -> None:
         self._node = node
         self._slices = Slices(node.clock)
+        self._surveying = asyncio.Lock()
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -97,8 +98,8 @@ class Inspection:
             return await self._page(question, 0)
 
     async def survey(self) -> Survey:
-        """As fresh as the time that it takes."""
-        async with self._slices.turn:
+        """As fresh as the time that it takes. Waits for no page, so that nobody's filter keeps a node from being measured."""
+        async with self._surveying:
             return await self._survey()
 
     async def watch(self, question: Question, *, every_s: float) -> AsyncIterator[dict[str, Any]]:
