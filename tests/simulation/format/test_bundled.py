@@ -108,3 +108,8 @@ def test_what_is_neither_is_refused_with_what_there_is() -> None:
         resolve_scenario("quickstrat")
     with pytest.raises(BadScenario, match=r"\(there is: auth-matrix, .*slow-consumer\)"):
         resolve_scenario("zzz")
+
+
+def test_a_name_that_no_file_can_have_is_refused_as_such() -> None:
+    with pytest.raises(BadScenario, match=r"x{100}: file name too long"):
+        resolve_scenario("x" * 5_000)

@@ -1,5 +1,6 @@
 """A scenario file is read whole or not at all: all errors at once, with line, key and the nearest name."""
 
+import os
 import textwrap
 from pathlib import Path
 
@@ -290,6 +291,15 @@ def test_a_file_that_is_not_there_is_an_error_of_the_same_kind(tmp_path: Path) -
     for path, said in ((tmp_path / "missing.yaml", "no such file"), (tmp_path, "is a directory"), (binary, "expected UTF-8")):
         with pytest.raises(BadScenario, match=said):
             load_scenario(path)
+
+
+def test_of_a_file_that_is_too_big_no_more_is_read_than_shows_it(tmp_path: Path) -> None:
+    path = tmp_path / "big.yaml"
+    path.write_text("# é", encoding="utf-8")
+    os.truncate(path, 2**42)
+
+    with pytest.raises(BadScenario, match=r"big\.yaml: expected a file of at most 1024 KiB"):
+        load_scenario(path)
 
 
 def test_a_file_is_read_with_the_environment_it_is_given(tmp_path: Path) -> None:

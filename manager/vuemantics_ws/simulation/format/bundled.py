@@ -30,13 +30,16 @@ def resolve_scenario(name_or_file: str) -> Path:
     """The file that a person means: a bundled scenario's name, or a path.
 
     Raises:
-        BadScenario: there is neither.
+        BadScenario: there is neither, or one cannot look.
     """
     if name_or_file in bundled_names():
         return bundled_folder() / f"{name_or_file}{SUFFIX}"
     path = Path(name_or_file)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a name that is too long, or a folder that is not ours to look into
+        raise BadScenario([f"{name_or_file[:100]}: {(error.strerror or str(error)).lower()}"]) from None
     raise BadScenario([f"{name_or_file}: there is no such file, and no bundled scenario of that name{_hint(name_or_file)}"])
 
 

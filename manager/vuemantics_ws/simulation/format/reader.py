@@ -12,7 +12,7 @@ from vuemantics_ws.errors import BadScenario
 from vuemantics_ws.simulation.format.explaining import explain
 from vuemantics_ws.simulation.format.references import check_names, check_settings, hints
 from vuemantics_ws.simulation.format.scenario import Client, Scenario
-from vuemantics_ws.simulation.format.source import KeyPath, Problem, Source, read_source
+from vuemantics_ws.simulation.format.source import FILE_BYTES_MAX, KeyPath, Problem, Source, read_source
 
 EVENTS_MAX = 1_000_000
 """Events that one scenario may publish: a plan is held in memory."""
@@ -71,13 +71,17 @@ def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | Non
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """The text of a file, of which no more is read than a scenario may have.
 
     Raises:
         BadScenario: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise BadScenario([f"{path}: expected a file of at most {FILE_BYTES_MAX // 1024} KiB"])
+        return data.decode("utf-8")
     except OSError as error:
         raise BadScenario([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
     except UnicodeDecodeError:
