@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -270,6 +271,19 @@ class TestRuns:
         assert "Traceback" not in outcome.err
         assert len(nodes) == 1
         assert [pid for pid in nodes if Path(f"/proc/{pid}").exists()] == []
+
+    def test_a_run_that_is_killed_leaves_no_node_either(self, tmp_path: Path) -> None:
+        path = written(tmp_path, SMALL.replace("for: 200ms", "for: 1m").replace("duration: 5s", "duration: 2m"))
+        with running("simulate", path) as process:
+            read_until(process.stderr, "clients connected")
+            (node,) = children(process.pid)
+            its_end = os.pidfd_open(node)
+
+            process.kill()
+
+            process.wait()
+        with os.fdopen(its_end):
+            assert select.select([its_end], [], [], 20) == ([its_end], [], [])
 
     def test_a_terminal_gets_tables_that_move(self, scenario: Path) -> None:
         shown = on_a_terminal("simulate", str(scenario))

@@ -1,21 +1,31 @@
 """``python -m vuemantics_ws.gateway``: a node that is told everything by its environment and says where it listens.
 
 Prints one JSON line with its two URLs when it is ready. Logs go to stderr.
+
+With ``--end-with-stdin`` it stops when its stdin ends. Whoever starts a node and holds the other end of that pipe leaves none
+behind, not even where it is killed itself.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 
 from vuemantics_ws.errors import EnvironmentUnfit, OperatorError, VuemanticsError
 from vuemantics_ws.gateway.run import Ready, run
 from vuemantics_ws.gateway.settings import Settings
 
+END_WITH_STDIN = "--end-with-stdin"
+
 
 def main() -> int:
     """The exit code: 2 for bad settings, 3 for a port that cannot be had."""
+    if END_WITH_STDIN in sys.argv[1:]:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         settings = Settings.from_environment(os.environ)
         logging.basicConfig(
@@ -24,6 +34,13 @@ def main() -> int:
         return run(settings, ready=_say)
     except (OperatorError, EnvironmentUnfit) as error:
         return _complain(error)
+
+
+def _end_with_stdin() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4_096):  # not through sys.stdin, whose lock nobody else could have at the end
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _say(ready: Ready) -> None:

@@ -18,6 +18,9 @@ from vuemantics_ws.gateway.settings import Settings
 GATEWAY = ("-m", "vuemantics_ws.gateway")
 """The program that a node runs: what stands behind the name of the interpreter."""
 
+END_WITH_STDIN = "--end-with-stdin"
+"""What the program is told beside; importing its own name for it would import all of it."""
+
 START_TIMEOUT_S = 20.0
 STOP_MARGIN_S = 5.0
 """How much longer than its drain a node may take to end before it is killed."""
@@ -30,7 +33,8 @@ class Node:
     """A gateway of its own, ready between ``async with`` and its end. ``url`` and ``control`` say where.
 
     It runs in a session of its own, so a Ctrl-C in the terminal is ours to pass on, and keeps its state in a temporary folder
-    that goes with it. Leaving the ``with`` kills it, if it still runs; :meth:`stop` is the orderly way before.
+    that goes with it. Leaving the ``with`` kills it, if it still runs; :meth:`stop` is the orderly way before. Its stdin is a
+    pipe of ours, so it stops by itself where it is we who are killed.
 
     Args:
         program: takes its settings from the environment and prints its URLs, as the gateway does.
@@ -97,8 +101,9 @@ class Node:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *self._program,
+                    END_WITH_STDIN,
                     env=_environment(self._settings, self._folder.name),
-                    stdin=asyncio.subprocess.DEVNULL,
+                    stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
                     start_new_session=True,
