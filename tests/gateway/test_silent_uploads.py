@@ -3,11 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests import events
 from tests.gateway.nodes import browser, completed, event, gateway
-from vuemantics_ws.core.upload import Event, Verdict
+from vuemantics_ws.core.upload import Event, Head, Verdict
 from vuemantics_ws.gateway.server import Gateway
-from vuemantics_ws.gateway.silent_uploads import SilentUploads
+from vuemantics_ws.gateway.silent_uploads import LOOKED_AT_ONCE, SilentUploads
 
 
 class SettableClock:
@@ -116,3 +118,41 @@ def test_a_presumed_end_belongs_to_the_owner_of_the_upload() -> None:
             return await tab.next()
 
     assert asyncio.run(scenario())["action"] == "upload_failed"
+
+
+def test_one_upload_that_cannot_be_ended_keeps_no_other_alive(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> list[tuple[str, bool]]:
+        clock = SettableClock()
+        async with gateway(clock=clock) as node, browser(node, "alice") as tab:
+            for upload_id in ("bad", "good"):
+                await tab.subscribe(upload_id)
+                await publish(node, event(upload_id))
+            clock.now += 60
+            silent = Stubborn(node.manager, clock, stall_after_s=10)
+            await silent.look()
+            return [(name, head.terminal) for name in ("bad", "good") if (head := await node.head(name)) is not None]
+
+    assert asyncio.run(scenario()) == [("bad", False), ("good", True)]
+    assert "ending a silent upload" in caplog.text
+
+
+def test_a_look_at_many_uploads_gives_everybody_else_a_turn() -> None:
+    async def scenario() -> int:
+        async with gateway() as node:
+            for number in range(5 * LOOKED_AT_ONCE):
+                await node.manager.subscribe_upload(f"user-{number % 10}", f"u{number}")
+            looking = asyncio.ensure_future(SilentUploads(node.manager, node.clock, stall_after_s=10).look())
+            turns = 0
+            while not looking.done():
+                await asyncio.sleep(0)
+                turns += 1
+            return turns
+
+    assert asyncio.run(scenario()) >= 5
+
+
+class Stubborn(SilentUploads):
+    def end_of(self, upload_id: str, head: Head) -> Event:
+        if upload_id == "bad":
+            raise ValueError("a fault of ours")
+        return super().end_of(upload_id, head)

@@ -18,6 +18,9 @@ LOOKS = 20
 
 LOOK_EVERY_MAX_S = 1.0
 
+LOOKED_AT_ONCE = 256
+"""After so many uploads everybody else has a turn."""
+
 
 class SilentUploads:
     """Publishes ``upload_failed`` for each followed upload that has heard nothing for ``stall_after_s``.
@@ -39,14 +42,26 @@ class SilentUploads:
                 await self.look()
             except EnvironmentUnfit as error:  # the broker is away, and another look follows
                 logger.warning("a silent upload could not be ended: %s", error.message)
-            except Exception as error:  # noqa: BLE001 - one upload must not keep the others alive for ever
-                log_fault(logger, "ending silent uploads", error)
 
     async def look(self) -> None:
-        """End what has been silent for too long."""
-        for upload_id, upload in list(self._manager.registry.uploads.items()):
+        """End what has been silent for too long.
+
+        Raises:
+            EnvironmentUnfit: the broker is away.
+        """
+        for place, (upload_id, upload) in enumerate(list(self._manager.registry.uploads.items()), 1):
+            if place % LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if upload.head is not None and self._is_silent(upload.head):
-                await self._manager.publish(self.end_of(upload_id, upload.head))
+                await self._end(upload_id, upload.head)
+
+    async def _end(self, upload_id: str, head: Head) -> None:
+        try:
+            await self._manager.publish(self.end_of(upload_id, head))
+        except EnvironmentUnfit:
+            raise
+        except Exception as error:  # noqa: BLE001 - one upload must not keep the others alive for ever
+            log_fault(logger, "ending a silent upload", error)
 
     def _is_silent(self, head: Head) -> bool:
         silent_s = self._clock.monotonic() - head.accepted_at
