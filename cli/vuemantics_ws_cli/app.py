@@ -3,6 +3,7 @@
 Every command is imported here, so none of them may import at its top what only running needs.
 """
 
+import errno
 import io
 import os
 import sys
@@ -83,6 +84,7 @@ for _name, _module in _COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, by default the process's own, and return its exit code. Raises nothing."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an encoding without our bars is no reason to stop
@@ -107,8 +109,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _Problem as error:
         complain(str(error))
         return ExitCode.USAGE
+    except OSError as error:
+        if error.errno not in _FULL:
+            return _own_up(error)
+        complain(f"what was to be written cannot be: {os.strerror(error.errno).lower()}")
+        forget_stdout()
+        return ExitCode.UNFIT
     except Exception as error:  # noqa: BLE001 - the edge of the program
         return _own_up(error)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk says to whoever writes. Files that options name tell of it themselves, so it was stdout's."""
+
+
+def _open_what_is_closed() -> None:
+    """A stream that somebody closed becomes one of nothing: the next file that is opened would take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for as long as the process runs
 
 
 def _run(arguments: Sequence[str]) -> object:

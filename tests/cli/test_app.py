@@ -1,13 +1,14 @@
 """What every command has in common: errors, exit codes, help."""
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.cli.program import Server, ended, read_until, run, running
+from tests.cli.program import SECRET, Server, ended, read_until, run, running
 from vuemantics_ws.errors import BadEvent, BadScenario, BadSetting, EnvironmentUnfit, Refused, TokenRefused
 from vuemantics_ws_cli import tokens
 from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of, exit_code_table
@@ -163,3 +164,24 @@ class TestPipes:
         assert outcome.code == 0
         assert "######------  50 %" in outcome.out
         assert "h\\xe9" in outcome.out
+
+
+class TestStreams:
+    @pytest.mark.parametrize("arguments", ["scenarios --json", "scenarios", "token alice --secret-of-enough"])
+    def test_a_full_disk_is_told_as_what_it_is(self, arguments: str) -> None:
+        arguments = arguments.replace("--secret-of-enough", f"--secret '{SECRET}'")
+
+        ended = in_a_shell(f"{arguments} >/dev/full")
+
+        assert (ended.returncode, ended.stderr) == (3, "error: what was to be written cannot be: no space left on device\n")
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_a_stream_that_is_closed_is_one_that_nobody_reads(self, closed: str) -> None:
+        ended = in_a_shell(f"scenarios --json {closed}")
+
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def in_a_shell(line: str) -> "subprocess.CompletedProcess[str]":
+    command = f"{shlex.quote(sys.executable)} -m vuemantics_ws_cli {line}"
+    return subprocess.run(command, shell=True, capture_output=True, text=True, timeout=20, check=False)
