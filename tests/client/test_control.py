@@ -156,6 +156,14 @@ class TestAsking:
 
         assert "kind" in with_node(scene)
 
+    @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+    def test_a_frame_is_one_frame_whatever_was_asked_for(self, separator: str) -> None:
+        async def scene(control: Control, node: Gateway) -> dict[str, Any]:
+            async with contextlib.aclosing(control.frames(["connections"], filter=f"user='a{separator}b'")) as frames:
+                return await anext(frames)
+
+        assert with_node(scene)["views"][0]["filter"] == f"user='a{separator}b'"
+
 
 class TestTokens:
     def test_development_mode_gives_a_token_that_the_node_takes(self) -> None:
@@ -179,6 +187,16 @@ class TestTokens:
 
 
 class TestStrangers:
+    def test_a_line_without_an_end_is_not_read_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vuemantics_ws.client.control.LINE_BYTES_MAX", 100_000)
+
+        async def first(control: Control) -> dict[str, Any]:
+            async with contextlib.aclosing(control.happenings()) as happenings:
+                return await anext(happenings)
+
+        with pytest.raises(EnvironmentUnfit, match="no control port of ours: it answered something else"):
+            with_stranger(200, b'{"kind": "' + b"x" * 10_000_000 + b'"}', first)
+
     def test_where_nothing_listens_the_hint_starts_a_server(self) -> None:
         async def scene() -> None:
             async with Control("http://127.0.0.1:1") as control:

@@ -17,6 +17,9 @@ from vuemantics_ws.quantities import format_duration
 
 T = TypeVar("T")
 
+LINE_BYTES_MAX = 64 * 1024 * 1024
+"""No frame of a watch is as long, with the longest names in all of its rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -172,9 +175,21 @@ class Control:
                 if response.status_code != 200:
                     await response.aread()
                     self._refuse(response)
-                async for line in response.aiter_lines():
-                    if line:
-                        yield self._read(line.encode())
+                line = bytearray()
+                async for data in response.aiter_bytes():
+                    *whole, rest = data.split(
+                        b"\n"
+                    )  # and at nothing else: a text may hold what others take for the end of a line
+                    for end in whole:
+                        line += end
+                        if line:
+                            yield self._read(line)
+                        line.clear()
+                    line += rest
+                    if len(line) > LINE_BYTES_MAX:
+                        raise self._stranger()
+                if line:
+                    yield self._read(line)
         except httpx.HTTPError as error:
             raise self._unfit(error) from None
 
@@ -192,7 +207,7 @@ class Control:
             self._refuse(response)
         return self._read(response.content)
 
-    def _read(self, data: bytes) -> dict[str, Any]:
+    def _read(self, data: bytes | bytearray) -> dict[str, Any]:
         try:
             return msgspec.json.decode(data, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
