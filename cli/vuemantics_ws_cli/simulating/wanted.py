@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from vuemantics_ws.client.locations import CONTROL_URL, PUBLIC_URL
 from vuemantics_ws.errors import BadSetting
+from vuemantics_ws.quantities import parse_duration
+from vuemantics_ws.simulation.format.amounts import DURATION_MAX
 from vuemantics_ws.simulation.format.bundled import bundled_names, resolve_scenario
 from vuemantics_ws.simulation.format.reader import load_scenario
 from vuemantics_ws.simulation.planning.plan import make_plan
@@ -81,8 +83,8 @@ def read_visitors(
         raise BadSetting("--follow: expected an upload at least", setting="--follow", hint="--follow may be given again")
     for upload_id in upload_ids:
         _check_uuid(upload_id)
-    if duration_s == 0:
-        raise BadSetting("--duration: expected more than 0s", setting="--duration")
+    if duration_s is not None and not 0 < duration_s <= parse_duration(DURATION_MAX):
+        raise BadSetting(f"--duration: expected more than 0s, and at most {DURATION_MAX}", setting="--duration")
     plan = plan_visitors(
         clients,
         upload_ids,
@@ -106,13 +108,15 @@ def read_visitors(
 
 def _check_uuid(upload_id: str) -> None:
     try:
-        uuid.UUID(upload_id)
+        is_one = str(uuid.UUID(upload_id)) == upload_id.lower()  # as it is on the wire, and not in another way to write it
     except ValueError:
+        is_one = False
+    if not is_one:
         raise BadSetting(
             f"--follow: expected a UUID, got {upload_id[:60]!r}",
             setting="--follow",
             hint="these clients do as the application's browsers do, and those drop what is about anything else",
-        ) from None
+        )
 
 
 def _target(url: str, server: Server) -> Target:
