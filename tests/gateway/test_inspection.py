@@ -1,13 +1,14 @@
 """The pages of the live tables, as somebody meets them who asks a whole node over HTTP."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.events import failed
-from tests.gateway.controlled import complaint, until
+from tests.gateway.controlled import complaint, raw, until
 from tests.gateway.inspected import Later, frozen, inspected
 from tests.gateway.nodes import browser, client, completed, event
 from vuemantics_ws.errors import BadSetting, Refused
@@ -447,3 +448,37 @@ def test_ending_a_connection_that_reads_nothing_frees_everything() -> None:
 
     assert {name: size for name, size in tables.items() if size} == {"heads": 20}
     assert closes == {1012: 1}
+
+
+def test_no_page_is_made_for_who_has_left_before_its_turn() -> None:
+    async def scenario() -> tuple[Any, int]:
+        made = 0
+
+        class Counted(Inspection):
+            async def _page(self, question: Question, index: int) -> dict[str, Any]:
+                nonlocal made
+                made += 1
+                return await super()._page(question, index)
+
+        async with inspected() as (node, control):
+            node.inspection = Counted(node)
+            port = int(str(node.control_url).rsplit(":", 1)[1])
+            turn = node.inspection._slices.turn
+
+            def waits(count: int) -> bool:
+                return len(turn._waiters or ()) == count
+
+            async with turn:
+                for number in range(20):
+                    async with raw(port) as (_, writer):
+                        writer.write(b"GET /uploads HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                        await until(partial(waits, number + 1))
+                        writer.transport.abort()
+                stays = asyncio.ensure_future(control.page("uploads"))
+                await until(partial(waits, 21))
+            return await stays, made
+
+    page, made = asyncio.run(scenario())
+
+    assert made == 1
+    assert page["total"] == 0

@@ -3,7 +3,8 @@
 from typing import Annotated, Any, Protocol
 
 import msgspec
-from fastapi import FastAPI, Path, Query, Response
+from fastapi import FastAPI, Path, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
 from vuemantics_ws.gateway.answers import Problem, UserId, problem
 from vuemantics_ws.gateway.inspection import Inspection, Question
@@ -75,9 +76,15 @@ def _add_page(application: FastAPI, node: InspectedNode, view: str) -> None:
         response_model=PAGES[view],
         responses=_BAD_QUERY,
     )
-    async def page(options: Annotated[PageOptions, Query()]) -> Response:
+    async def page(request: Request, options: Annotated[PageOptions, Query()]) -> Response:
         """Some rows as they are now."""
-        found = await node.inspection.page(_question([view], options))
+        await request.body()  # what comes behind it is that the client has left
+
+        async def at_turn() -> None:
+            if await request.is_disconnected():
+                raise ClientDisconnect
+
+        found = await node.inspection.page(_question([view], options), at_turn=at_turn)
         return Response(msgspec.json.encode(found), media_type="application/json")
 
 

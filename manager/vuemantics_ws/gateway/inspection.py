@@ -1,7 +1,7 @@
 """Looking into a node while it works: pages of its tables, and the whole at a glance."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from heapq import merge
@@ -92,9 +92,15 @@ class Inspection:
         """End every watch."""
         self._stopped.set()
 
-    async def page(self, question: Question) -> dict[str, Any]:
-        """One page of the question's first view."""
+    async def page(self, question: Question, *, at_turn: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
+        """One page of the question's first view.
+
+        ``at_turn`` is awaited when its turn has come, and raises where nobody waits for it any more. Otherwise one who asks
+        again and again, and never waits for long, would keep pages being made for nobody.
+        """
         async with self._slices.turn:
+            if at_turn is not None:
+                await at_turn()
             return await self._page(question, 0)
 
     async def survey(self) -> Survey:
