@@ -17,7 +17,7 @@ from tests.gateway.nodes import browser, event
 from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.inspection_answers import WatchFrame
 from vuemantics_ws.gateway.pulse import Sample
-from vuemantics_ws.gateway.views import VIEWS
+from vuemantics_ws.gateway.views import VIEWS, UploadsView
 from vuemantics_ws.gateway.warnings import Stalled, warnings
 
 
@@ -177,6 +177,21 @@ def test_tables_may_change_during_a_look() -> None:
             return [look.result()["view"] for look in looks]
 
     assert asyncio.run(scenario()) == [*VIEWS]
+
+
+def test_an_upload_has_one_row_whoever_begins_or_ends_to_follow_it_during_the_look() -> None:
+    async def scenario() -> list[tuple[str, bool]]:
+        async with inspected() as (node, _):
+            for upload_id in ("was-followed", "is-followed"):
+                await node.manager.publish(event(upload_id, 1))
+            await node.manager.subscribe_upload("alice", "was-followed")
+            rows = UploadsView(node).rows()
+            first = next(rows)
+            await node.manager.unsubscribe_upload("alice", "was-followed")
+            await node.manager.subscribe_upload("alice", "is-followed")
+            return [(row.upload_id, row.followed is not None) for row in (first, *rows)]
+
+    assert asyncio.run(scenario()) == [("was-followed", True), ("is-followed", True)]
 
 
 # Warnings.

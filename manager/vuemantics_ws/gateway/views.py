@@ -5,7 +5,7 @@ that are shown. Rows are objects of the live tables, so they may have ended befo
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -240,11 +240,15 @@ class UploadsView(View[Known]):
         return _also(read | {name: seen(name) for name in counts}, rate_per_s="rate", age_s="age")
 
     def rows(self) -> Iterator[Known]:
-        for upload in list(self._uploads.values()):
+        followed, kept = dict(self._uploads), self._broker.unwatched()
+        kept = chain(
+            list(islice(kept, 1)), kept
+        )  # both as they are at this moment: a look takes long, and meanwhile they change
+        for upload in followed.values():
             yield Known(upload.upload_id, upload, None)
-        for upload_id, head in self._broker.unwatched():
-            if upload_id not in self._uploads:  # somebody may have begun to follow it since
-                yield Known(upload_id, None, head)
+        for upload_id, head in kept:
+            if upload_id not in followed:
+                yield Known(upload_id, self._uploads.get(upload_id), head)
 
     def order(self, row: Known) -> tuple[int, float]:
         head = row.head
