@@ -4,11 +4,12 @@ Whatever came over the wire passes through :func:`printable` or :func:`json_line
 characters that it is sent.
 """
 
+import contextlib
 import json
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,10 +53,14 @@ def stdout() -> "Console":
 
 
 def stderr() -> "Console":
-    """For talk, and for whatever moves."""
+    """For talk, and for whatever moves. Where nobody listens any more it goes nowhere, which is no reason to stop."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+    class TalkConsole(Console):
+        def on_broken_pipe(self) -> None:
+            _forget(sys.stderr)
+
+    return TalkConsole(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def size_of(console: "Console") -> "Size":
@@ -81,7 +86,8 @@ def emit(line: str) -> None:
 
 def say(message: "str | Text") -> None:
     """Talk to the person. A long line is the terminal's to wrap."""
-    stderr().print(message, soft_wrap=True)
+    with contextlib.suppress(OSError):
+        stderr().print(message, soft_wrap=True)
 
 
 def complain(message: str, hint: str | None = None, *, kind: str = "error") -> None:
@@ -93,7 +99,8 @@ def complain(message: str, hint: str | None = None, *, kind: str = "error") -> N
     for line, text, colour in ((kind, message, style), ("hint", hint, "bold cyan")):
         if text:
             words = Text.assemble((f"{line}:", colour), " ", printable_lines(text))
-            console.print(words, soft_wrap=True)
+            with contextlib.suppress(OSError):  # a full disk, or a terminal that is gone: the exit code still tells
+                console.print(words, soft_wrap=True)
 
 
 def printable_lines(text: str) -> str:
@@ -103,7 +110,11 @@ def printable_lines(text: str) -> str:
 
 def forget_stdout() -> None:
     """After :class:`ReaderGone`: what Python still flushes at its exit goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _forget(sys.stdout)
+
+
+def _forget(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _escape(match: re.Match[str]) -> str:

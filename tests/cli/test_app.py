@@ -175,6 +175,12 @@ class TestStreams:
 
         assert (ended.returncode, ended.stderr) == (3, "error: what was to be written cannot be: no space left on device\n")
 
+    @pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&1 >/dev/null | true", "2>&-"])
+    def test_an_exit_code_is_the_same_whether_anybody_hears_why(self, stderr: str) -> None:
+        ended = in_a_shell(f"nonsense {stderr}")
+
+        assert (ended.returncode, ended.stdout) == (2, "")
+
     @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
     def test_a_stream_that_is_closed_is_one_that_nobody_reads(self, closed: str) -> None:
         ended = in_a_shell(f"scenarios --json {closed}")
@@ -184,4 +190,4 @@ class TestStreams:
 
 def in_a_shell(line: str) -> "subprocess.CompletedProcess[str]":
     command = f"{shlex.quote(sys.executable)} -m vuemantics_ws_cli {line}"
-    return subprocess.run(command, shell=True, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=20, check=False)
