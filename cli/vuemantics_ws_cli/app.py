@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return ExitCode.USAGE
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _UNWRITABLE:
             return _own_up(error)
         complain(f"what was to be written cannot be: {os.strerror(error.errno).lower()}")
         forget_stdout()
@@ -119,8 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _own_up(error)
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a full disk says to whoever writes. Files that options name tell of it themselves, so it was stdout's."""
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a full disk says to whoever writes, and a terminal that is gone. Files that are named tell of it themselves."""
 
 
 def _open_what_is_closed() -> None:
