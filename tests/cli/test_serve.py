@@ -62,13 +62,14 @@ class TestWhereSettingsComeFrom:
 
 class TestReady:
     @pytest.mark.slow
-    def test_json_is_one_line_on_stdout_and_ctrl_c_exits_0(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_json_is_one_line_on_stdout_and_a_signal_ends_it_in_order(self, tmp_path: Path, number: signal.Signals) -> None:
         arguments = ("serve", "--port", "0", "--control-port", "0", "--json")
         with running(*arguments, VUEMANTICS_WS_STATE_DIR=str(tmp_path)) as process:
             assert process.stdout is not None
             ready = json.loads(process.stdout.readline())
 
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
 
             outcome = ended(process)
         assert ready["url"].startswith("ws://127.0.0.1:")

@@ -14,6 +14,7 @@ import pytest
 from tests.gateway.controlled import raw, until
 from tests.gateway.inspected import Later, frozen, inspected
 from tests.gateway.nodes import browser, event
+from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.inspection_answers import WatchFrame
 from vuemantics_ws.gateway.pulse import Sample
@@ -23,6 +24,26 @@ from vuemantics_ws.gateway.warnings import Stalled, warnings
 
 def question(*views: str) -> Question:
     return Question.read(views, filter="", sort="", limit=50, offset=0)
+
+
+def test_there_are_so_many_watches_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vuemantics_ws.gateway.inspection.WATCHES_MAX", 1)
+
+    async def scenario() -> tuple[str, bool]:
+        async with inspected() as (node, control):
+            async with aclosing(control.frames(["uploads"])) as first:
+                await anext(first)
+                async with aclosing(control.frames(["uploads"])) as second:
+                    with pytest.raises(EnvironmentUnfit) as refused:
+                        await anext(second)
+            await until(lambda: not node.inspection.is_full)
+            async with aclosing(control.frames(["uploads"])) as third:
+                return refused.value.message, bool(await anext(third))
+
+    message, came = asyncio.run(scenario())
+
+    assert "watch already" in message
+    assert came
 
 
 def test_a_frame_holds_all_that_was_promised() -> None:

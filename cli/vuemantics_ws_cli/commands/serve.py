@@ -38,7 +38,7 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
 
     With --watch this terminal shows the tables of vuemantics-ws watch; what the server says meanwhile is shown when they end.
 
-    Ctrl-C or SIGTERM drains the connections over --drain and exits with 0. A second one ends it at once.
+    Ctrl-C, SIGTERM or SIGHUP drains the connections over --drain and exits with 0. A second one ends it at once.
     """
     import contextlib
     import logging
@@ -64,7 +64,7 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
                 tables.show(ready.control)
 
         code = run(settings, ready=ready)
-    for late in (signal.SIGINT, signal.SIGTERM):
+    for late in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(late, signal.SIG_IGN)  # the stop is over: a second Ctrl-C must not make a failure of it
     raise typer.Exit(code)
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Path, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from vuemantics_ws.gateway.answers import Problem, UserId, problem
-from vuemantics_ws.gateway.inspection import Inspection, Question
+from vuemantics_ws.gateway.inspection import WATCHES_MAX, Inspection, Question
 from vuemantics_ws.gateway.inspection_answers import PAGES, Kicked, KickOptions, PageOptions, WatchFrame, WatchOptions
 from vuemantics_ws.gateway.line_stream import LineStream
 from vuemantics_ws.gateway.metrics import Measured, expose
@@ -47,7 +47,7 @@ def add_inspection(application: FastAPI, node: InspectedNode) -> None:
         tags=["inspection"],
         summary="The node at a glance, again and again",
         response_model=WatchFrame,
-        responses=_BAD_QUERY,
+        responses={503: {"model": Problem, "description": "There are as many watches as there may be."}, **_BAD_QUERY},
     )
     async def watch(options: Annotated[WatchOptions, Query()]) -> Response:
         """A frame at once, then one every so often, until the node stops. One JSON object a line.
@@ -56,6 +56,8 @@ def add_inspection(application: FastAPI, node: InspectedNode) -> None:
         frames, and holds up nobody.
         """
         question = _question(options.view, options)
+        if node.inspection.is_full:
+            return problem(503, "too_many_watches", f"{WATCHES_MAX} watch already", "end one of them, or ask for single pages")
         return LineStream(node.inspection.watch(question, every_s=parse_duration(options.every)))
 
     @application.get("/metrics", tags=["inspection"], summary="What Prometheus is told", response_model=None)

@@ -16,6 +16,9 @@ from vuemantics_ws.gateway.views import STALLED_S, VIEWS, Looked, View
 from vuemantics_ws.gateway.warnings import Stalled, warnings
 from vuemantics_ws.limits import Limits
 
+WATCHES_MAX = 64
+"""Each costs a look at all connections a second, and one that is never read stays for as long as its socket does."""
+
 LIMITS_TOLD = (
     *("connections_max", "unauthenticated_max", "heads_max", "uploads_per_user_max", "reply_bytes_max", "direct_bytes_max"),
     "grace_s",
@@ -87,6 +90,7 @@ class Inspection:
         self._slices = Slices(node.clock)
         self._surveying = asyncio.Lock()
         self._stopped = asyncio.Event()
+        self._watches = 0
 
     def stop(self) -> None:
         """End every watch."""
@@ -108,17 +112,26 @@ class Inspection:
         async with self._surveying:
             return await self._survey()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many watches as there may be."""
+        return self._watches >= WATCHES_MAX
+
     async def watch(self, question: Question, *, every_s: float) -> AsyncIterator[dict[str, Any]]:
         """A frame at once, then one ``every_s`` seconds, until the node stops. Whoever takes longer to read gets fewer."""
         now = self._node.timers.now
         due_at = now()
-        while not self._stopped.is_set():
-            yield await self._frame(question)
-            due_at = max(due_at + every_s, now())
-            try:
-                await asyncio.wait_for(self._stopped.wait(), timeout=due_at - now())
-            except TimeoutError:
-                pass
+        self._watches += 1
+        try:
+            while not self._stopped.is_set():
+                yield await self._frame(question)
+                due_at = max(due_at + every_s, now())
+                try:
+                    await asyncio.wait_for(self._stopped.wait(), timeout=due_at - now())
+                except TimeoutError:
+                    pass
+        finally:
+            self._watches -= 1
 
     async def _frame(self, question: Question) -> dict[str, Any]:
         node = self._node

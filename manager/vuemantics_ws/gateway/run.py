@@ -38,7 +38,7 @@ class Ready:
 
 
 def run(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
-    """Serve until SIGINT or SIGTERM, then drain. A second signal ends it at once.
+    """Serve until SIGINT, SIGTERM or SIGHUP, then drain. A second signal ends it at once.
 
     ``ready`` is called once both ports are open. Must run in the main thread, which gets the signals.
 
@@ -119,7 +119,9 @@ def _signals(stop: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
             at_once.set()
         stop.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which nohup asks for
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
