@@ -94,7 +94,7 @@ class Browsing:
         """
         query = self.query
         if query.view != before.view and query.filter == before.filter:
-            words = f"this filter is none for {query.view}: {complaint}"
+            words = _said_of(query.view, complaint)
             return replace(self, query=Query(query.view), complaint=words, draft=query.filter, elsewhere=query.filter)
         return replace(self, query=before, complaint=complaint, draft=self.query.filter)
 
@@ -136,6 +136,12 @@ class Browsing:
     def _in(self, view: View) -> Query:
         """Another view, under the same filter. A sort belongs to the columns of one view."""
         return self.query if view == self.query.view else Query(view, self.query.filter or self.elsewhere)
+
+
+def _said_of(view: View, complaint: str) -> str:
+    """Why a filter of another view is none for this one: what is missing here comes first, since a line may be short."""
+    _, _, unknown = complaint.partition("expected a field, got ")
+    return f"{view} have no field {unknown}" if unknown else f"{view} do not take this filter: {complaint}"
 
 
 def _next_sort(query: Query, step: int) -> str:

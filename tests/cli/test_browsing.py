@@ -44,12 +44,22 @@ class TestViews:
     def test_a_filter_that_another_view_has_no_fields_for_waits_for_one_that_has(self) -> None:
         uploads = Query("uploads", "percent>50")
 
-        refused = after("c", query=uploads).refuse("expected a field", uploads)
+        refused = after("c", query=uploads).refuse(
+            "filter, character 1: expected a field, got 'percent': did you mean x?", uploads
+        )
 
         assert refused.query == Query("connections")
-        assert refused.complaint == "this filter is none for connections: expected a field"
+        assert refused.complaint == "connections have no field 'percent': did you mean x?"
         assert refused.press("u", SHOWN) == replace(Browsing(uploads), elsewhere="percent>50")
         assert refused.press("/", SHOWN).press("clear", SHOWN).press("enter", SHOWN).press("u", SHOWN).query == Query()
+
+    def test_a_filter_that_another_view_reads_otherwise_waits_too(self) -> None:
+        uploads = Query("uploads", "connections>2")
+
+        refused = after("s", query=uploads).refuse("filter, character 12: expected x", uploads)
+
+        assert refused.complaint == "subscriptions do not take this filter: filter, character 12: expected x"
+        assert refused.elsewhere == "connections>2"
 
     def test_the_view_that_is_there_already_stays_as_it_is(self) -> None:
         query = Query("uploads", "user=alice", "-rate", 20)

@@ -49,7 +49,7 @@ class TestWatching:
         watched.shows("followers  ", "follows  ")
 
         watched.press("c")
-        watched.shows("connections  ", "error: this filter is none for connections")
+        watched.shows("connections  ", "error: connections have no field 'upload'")
 
         watched.press("\t")
         watched.shows("uploads  rows 1-1 of", "40 %")
@@ -87,7 +87,7 @@ class TestWatching:
 
     def test_a_bad_filter_is_complained_about_and_can_be_mended(self, watched: Terminal, upload_id: str) -> None:
         watched.press("/\x15precent>3\r")
-        watched.shows("error: filter, character 1: expected a field: did you mean percent?", " 40 %")
+        watched.shows("error: filter, character 1: expected a field, got 'precent': did you mean perce", " 40 %")
 
         watched.press("/")
         watched.shows("filter: precent>3")

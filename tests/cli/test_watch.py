@@ -46,7 +46,7 @@ class TestUsage:
 
         assert outcome.code == 2
         assert outcome.err.splitlines() == [
-            f"error: {option.removeprefix('--')}, character 1: expected a field",
+            f"error: {option.removeprefix('--')}, character 1: expected a field, got 'usr'",
             "hint: did you mean user?",
         ]
 

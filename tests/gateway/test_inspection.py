@@ -303,14 +303,16 @@ def test_of_many_followers_twenty_are_shown_and_all_are_found() -> None:
 @pytest.mark.parametrize(
     ("asked", "setting", "message", "hint"),
     [
-        ({"filter": "pendin > 1"}, "filter", "filter, character 1: expected a field", "did you mean pending?"),
-        ({"sort": "usr"}, "sort", "sort, character 1: expected a field", "did you mean user?"),
+        ({"filter": "pendin > 1"}, "filter", "filter, character 1: expected a field, got 'pendin'", "did you mean pending?"),
+        ({"filter": "age>1s and Usr=x"}, "filter", "filter, character 12: expected a field, got 'Usr'", "did you mean user?"),
+        ({"filter": "ué\u202e" + "r" * 50}, "filter", f"filter, character 1: expected a field, got 'ué\\u202e{'r' * 37}'", ...),
+        ({"filter": "user="}, "filter", "filter, character 6: expected a value", None),
+        ({"sort": "age,,user"}, "sort", "sort, character 5: expected a field", ...),
+        ({"sort": "usr"}, "sort", "sort, character 1: expected a field, got 'usr'", "did you mean user?"),
         ({"filter": "x" * 1_001}, "filter", "filter: expected at most 1000 characters, got 1001", None),
     ],
 )
-def test_a_question_that_cannot_be_read_is_a_bad_setting(
-    asked: dict[str, str], setting: str, message: str, hint: str | None
-) -> None:
+def test_a_question_that_cannot_be_read_is_a_bad_setting(asked: dict[str, str], setting: str, message: str, hint: Any) -> None:
     async def scenario() -> list[BadSetting]:
         refusals = []
         async with inspected() as (_, control):
@@ -322,7 +324,8 @@ def test_a_question_that_cannot_be_read_is_a_bad_setting(
             return [*refusals, refused.value]
 
     for refused in asyncio.run(scenario()):
-        assert (refused.setting, refused.message, refused.hint) == (setting, message, hint)
+        assert (refused.setting, refused.message) == (setting, message)
+        assert refused.hint == hint or (hint is ... and str(refused.hint).startswith("the fields are connection, "))
 
 
 @pytest.mark.parametrize(

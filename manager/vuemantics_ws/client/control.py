@@ -1,5 +1,6 @@
 """The client of a server's control port."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
 """No frame of a watch is as long, with the longest names in all of its rows."""
+
+NAME_CHARACTERS_SHOWN = 40
+"""Of a field that the server has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,9 @@ class Control:
         if complaint.code == "bad_event":
             raise BadEvent(message, hint=hint)
         if complaint.code == "bad_query":
-            raise BadSetting(message, setting="sort" if message.startswith("sort") else "filter", hint=hint)
+            setting = "sort" if message.startswith("sort") else "filter"
+            asked = response.request.url.params.get(setting, "")
+            raise BadSetting(_naming_the_field(message, asked), setting=setting, hint=hint)
         if response.status_code >= 500:
             raise EnvironmentUnfit(f"{shown(self._url)} cannot answer: {message}", hint=hint)
         raise Refused(message, hint=hint)
@@ -270,3 +276,14 @@ def read_complaint(body: bytes) -> Complaint | None:
         return msgspec.json.decode(body, type=_Failure).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+_UNKNOWN_FIELD = re.compile(r"(?:filter|sort), character (\d{1,4}): expected a field", re.ASCII)
+_FIELD = re.compile(r"""[^\s()=!<>~'",]+""")
+
+
+def _naming_the_field(message: str, asked: str) -> str:
+    """A server repeats nothing of what it does not understand; whoever asked may see which field that is."""
+    unknown = _UNKNOWN_FIELD.fullmatch(message)
+    name = _FIELD.match(asked, int(unknown[1]) - 1) if unknown is not None else None
+    return f"{message}, got {name[0][:NAME_CHARACTERS_SHOWN]!r}" if name is not None else message
