@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.cli.program import Server, ended, free_port, read_until, run, running, server
 from vuemantics_ws_cli.browsing import SORTS, View
 
+PAGE = Path(__file__).parents[2] / "docs" / "watching.md"
 NOWHERE = ("--control", "http://127.0.0.1:1")
 
 
@@ -157,5 +159,14 @@ class TestColumns:
     def test_each_head_is_a_name_in_filters(self, open_server: Server, view: View) -> None:
         for sort in SORTS[view]:
             outcome = run(view, "--filter", f"{sort.removeprefix('-')}!=null", *open_server.at_control)
+
+            assert outcome.code == 0, outcome.err
+
+    def test_the_page_shows_a_filter_for_each_view_and_the_server_takes_it(self, open_server: Server) -> None:
+        shown = re.findall(r"`(--(uploads|subscriptions|connections) --filter .+)`", PAGE.read_text(encoding="utf-8"))
+
+        assert {view for _, view in shown} == set(SORTS)
+        for options, _ in shown:
+            outcome = run("watch", "--once", *shlex.split(options), *open_server.at_control)
 
             assert outcome.code == 0, outcome.err

@@ -94,6 +94,14 @@ class TestScreen:
         assert re.search(r"^00000001  unpublished +1 +0/s$", text, re.MULTILINE)
         assert re.search(r"^00000002  failed + 100 %", text, re.MULTILINE)
 
+    def test_uploads_at_40_columns_still_tell_how_they_ended(self) -> None:
+        text = "\n".join(shown("uploads", 40))
+
+        assert re.search(r"^upload +stage +percent$", text, re.MULTILINE)
+        assert re.search(r"^00000004  embedding_…  █+░+  60 %$", text, re.MULTILINE)
+        assert re.search(r"^00000002  failed +100 %$", text, re.MULTILINE)
+        assert re.search(r"^00000003  completed +100 %$", text, re.MULTILINE)
+
     def test_uploads_at_160_columns_have_their_whole_id_and_their_owner(self) -> None:
         text = "\n".join(shown("uploads", 160))
 
@@ -157,7 +165,7 @@ class TestScreen:
             "loop lag       0.4ms  ",
             "connections  1,012 of 19,000",
             "users        404",
-            "uploads      1,204",
+            "followed     1,204",
             "follows      2,408",
             "outboxes     131kB, at most 65.5kB",
             "u uploads  s subscriptions  c connections  / filter",
@@ -196,9 +204,14 @@ class TestScreen:
 
         assert any(line.startswith("filter: aaa") and line.rstrip().endswith("-the-end") for line in lines)
 
+    def test_development_mode_is_explained_where_there_is_room(self) -> None:
+        assert "DEVELOPMENT MODE: whoever reaches the control port gets a token for any user" in shown("uploads", 80)
+        assert "DEVELOPMENT MODE" in shown("uploads", 40)
+
     def test_help_has_every_key(self) -> None:
         text = "\n".join(shown("uploads", 80, browsing=Browsing(helping=True)))
 
+        assert "keys  Esc goes back" in text
         for key, does in KEYS.items():
             assert re.search(rf"^{re.escape(key)} +{re.escape(does)}$", text, re.MULTILINE)
 
@@ -321,7 +334,8 @@ class TestTable:
 
         assert place(many, 30) == "rows 1-30 of 412 matched, 10,000 in all"
         assert place({**many, "total": 412, "offset": 30}, 30) == "rows 31-60 of 412"
-        assert place({**many, "matched": 0}, 0) == "0 of 0 matched, 10,000 in all"
+        assert place({**many, "matched": 0}, 0) == "none of 10,000 matched"
+        assert place({**many, "offset": 500}, 0) == "0 of 412 matched, 10,000 in all"
         assert place({"matched": 0, "total": 0, "offset": 0}, 0) == "none"
 
 

@@ -56,6 +56,8 @@ def _why_empty(page: Page, *, ascii_only: bool) -> str:
 def place(page: Page, shown: int) -> str:
     """``rows 1-30 of 412 matched, 10,000 in all``, as short as it can be said."""
     matched, total, first = page["matched"], page["total"], page["offset"]
+    if total and not matched:
+        return f"none of {total:,} matched"
     of = f"{total:,}" if matched == total else f"{matched:,} matched, {total:,} in all"
     return f"rows {first + 1:,}-{first + shown:,} of {of}" if shown else f"0 of {of}" if total else "none"
 
@@ -80,20 +82,20 @@ def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column[Row]]:
 def _uploads(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     return [
         _upload(rows, ascii_only),
-        Column("stage", lambda row, _: _stage(row, ascii_only), rank=4, least=STAGE_WIDTH),
-        _percent(rank=1, ascii_only=ascii_only),
-        Column("version", lambda row, _: Text(_version(row)), rank=5, least=7, right=True),
-        _count("followers", rank=3),
-        _count("connections", rank=8),
-        Column("rate", lambda row, _: _quiet(row.get("rate_per_s"), amounts.rate), rank=6, least=6, right=True),
-        Column("age", lambda row, _: Text(_amount(row.get("age_s"), amounts.age)), rank=2, least=6, right=True),
-        Column("refused", lambda row, _: _alarming(row.get("refused")), rank=7, right=True),
-        Column("duplicate", lambda row, _: _count_or_nothing(row.get("duplicate")), rank=11, right=True),
-        Column("stale", lambda row, _: _alarming(row.get("stale")), rank=12, right=True),
+        _stage(rank=1, rank_in_full=5, ascii_only=ascii_only),
+        _percent(rank=2, ascii_only=ascii_only),
+        Column("version", lambda row, _: Text(_version(row)), rank=6, least=7, right=True),
+        _count("followers", rank=4),
+        _count("connections", rank=9),
+        Column("rate", lambda row, _: _quiet(row.get("rate_per_s"), amounts.rate), rank=7, least=6, right=True),
+        Column("age", lambda row, _: Text(_amount(row.get("age_s"), amounts.age)), rank=3, least=6, right=True),
+        Column("refused", lambda row, _: _alarming(row.get("refused")), rank=8, right=True),
+        Column("duplicate", lambda row, _: _count_or_nothing(row.get("duplicate")), rank=12, right=True),
+        Column("stale", lambda row, _: _alarming(row.get("stale")), rank=13, right=True),
         Column(
-            "after_terminal", lambda row, _: _alarming(row.get("after_terminal")), rank=13, right=True, instead_of="refused"
+            "after_terminal", lambda row, _: _alarming(row.get("after_terminal")), rank=14, right=True, instead_of="refused"
         ),
-        Column("owner", lambda row, _: Text(said(row.get("owner"), ascii_only=ascii_only)), rank=9, least=8),
+        Column("owner", lambda row, _: Text(said(row.get("owner"), ascii_only=ascii_only)), rank=10, least=8),
     ]
 
 
@@ -172,7 +174,7 @@ def _upload(rows: list[Row], ascii_only: bool) -> Column[Row]:
         upload = said(row["upload"], ascii_only=ascii_only)
         return Text(upload if room is None or len(upload) <= room else names[upload], "bold")
 
-    return Column("upload", draw, rank=0, least=least, rank_in_full=10)
+    return Column("upload", draw, rank=0, least=least, rank_in_full=11)
 
 
 def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column[Row]:
@@ -194,9 +196,15 @@ def _count(name: str, *, rank: int) -> Column[Row]:
     return Column(name, lambda row, _: Text(_amount(row.get(name), _grouped)), rank=rank, right=True)
 
 
-def _stage(row: Row, ascii_only: bool) -> Text:
-    state = str(row.get("state"))
-    return Text(said(row.get("stage") if state == "running" else state, ascii_only=ascii_only), _STYLES.get(state, ""))
+def _stage(*, rank: int, rank_in_full: int, ascii_only: bool) -> Column[Row]:
+    """How an upload does: a narrow table cuts a stage short before it goes without."""
+
+    def draw(row: Row, room: int | None) -> Text:
+        state = str(row.get("state"))
+        shown = said(row.get("stage") if state == "running" else state, ascii_only=ascii_only)
+        return Text(shown if room is not None else shown.ljust(STAGE_WIDTH), _STYLES.get(state, ""))
+
+    return Column("stage", draw, rank=rank, least=len("unpublished"), rank_in_full=rank_in_full)
 
 
 def _state(row: Row) -> Text:

@@ -127,7 +127,8 @@ def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
         if heading.cell_len + GAP + loud.cell_len <= size.width:
             heading.append(" " * GAP).append_text(loud)
         else:
-            lines.append(loud.append(": whoever reaches the control port gets a token for any user", "not bold not reverse"))
+            why = ": whoever reaches the control port gets a token for any user"
+            lines.append(loud.append(why, "not bold not reverse") if loud.cell_len + len(why) <= size.width else loud)
     return [cut(line, size.width, ascii_only=size.ascii_only) for line in [*lines, *_warnings(frame, size)]]
 
 
@@ -186,7 +187,8 @@ def _totals(frame: Frame) -> list[tuple[str, Text]]:
     outbox = Text(amounts.size(tables.get("outbox_bytes", 0)))
     if tables.get("outbox_bytes"):
         outbox.append(f", at most {amounts.size(tables.get('outbox_bytes_max', 0))}", "dim")
-    counts = [(name, Text(f"{tables.get(name, 0):,}")) for name in ("users", "uploads", "follows")]
+    counted = {"users": "users", "followed": "uploads", "follows": "follows"}  # uploads are those that somebody follows
+    counts = [(name, Text(f"{tables.get(key, 0):,}")) for name, key in counted.items()]
     return [("connections", connections), *counts, ("outboxes", outbox)]
 
 
@@ -235,7 +237,7 @@ def _key_line(view: str, width: int) -> Text:
 
 
 def _help(size: Size) -> list[Text]:
-    lines = [Text("keys", "bold")]
+    lines = [Text.assemble(("keys", "bold"), ("  Esc goes back, as any other key but q does", "dim"))]
     lines += [Text.assemble((f"{key:<10}", "bold cyan"), "  ", does) for key, does in KEYS.items()]
     lines += [Text(), Text("a filter names columns by their heads: state=failed or percent<50")]
     return [cut(line, size.width, ascii_only=size.ascii_only) for line in lines]
