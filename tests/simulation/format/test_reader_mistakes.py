@@ -125,6 +125,12 @@ WRONG = {
         "expected a min that is not above max",
     ),
     "no clients at all": (expecting("terminal: {clients: []}"), "expected all, a name, or a list of names that is not empty"),
+    "a latency without its unit": (
+        expecting("latency: {clients: tab, p99: 500}"),
+        "latency.p99: expected a duration with its unit, such as 250ms or 30s, got 500 (did you mean 500ms?)",
+    ),
+    "a network without units": (SMALL + "network: {far: {latency: 80}}", "got 80 (did you mean 80ms?)"),
+    "a jitter without its unit": (SMALL + "network: {far: {jitter: 9}}", "got 9 (did you mean 9ms?)"),
     "no percentile": (expecting("latency: {clients: tab}"), "expected at least one of p50"),
     "a stall that is regenerated": (
         with_upload(outcome="stalled@indexing", regenerate="{after: 1s}"),

@@ -110,7 +110,16 @@ def _quantity(value: Any, read: Callable[[str], float], expected: str, unit: str
 
 
 def read_duration(value: Any) -> float:
-    return _quantity(value, parse_duration, "a duration with its unit, such as 250ms or 30s", "s", DURATION_MAX)
+    return _duration(value, "s")
+
+
+def read_latency(value: Any) -> float:
+    """A duration that whoever leaves the unit out means in milliseconds."""
+    return _duration(value, "ms")
+
+
+def _duration(value: Any, unit: str) -> float:
+    return _quantity(value, parse_duration, "a duration with its unit, such as 250ms or 30s", unit, DURATION_MAX)
 
 
 def read_share(value: Any) -> float:
@@ -129,10 +138,19 @@ def read_bandwidth(value: Any) -> float:
 
 def read_spread(value: Any) -> Spread:
     """``5s`` or ``0s..5s``."""
+    return _spread(value, read_duration)
+
+
+def read_latency_spread(value: Any) -> Spread:
+    """``5ms`` or ``2ms..8ms``."""
+    return _spread(value, read_latency)
+
+
+def _spread(value: Any, read: Callable[[Any], float]) -> Spread:
     low, dots, high = value.partition("..") if isinstance(value, str) else (value, "", "")
     if not dots:
-        return Spread(*[read_duration(value)] * 2)
-    spread = Spread(read_duration(low), read_duration(high))
+        return Spread(*[read(value)] * 2)
+    spread = Spread(read(low), read(high))
     if spread.low > spread.high:
         refuse(f"expected a range from the smaller to the larger, got {value[:40]!r}")
     return spread
@@ -210,6 +228,7 @@ RATE_SCHEMA = _text(rf"\s*{_NUMBER}\s*/s\s*", "a rate such as 20/s")
 _RANGE = rf"{_ONE}(\.\.{_ONE})?"
 
 Duration = Annotated[float, BeforeValidator(read_duration), WithJsonSchema(DURATION_SCHEMA)]
+Latency = Annotated[float, BeforeValidator(read_latency), WithJsonSchema(DURATION_SCHEMA)]
 Share = Annotated[
     float, BeforeValidator(read_share), WithJsonSchema(_text_or_0(rf"\s*{_NUMBER}\s*%\s*", "a share such as 10%"))
 ]
@@ -231,11 +250,9 @@ Bound = Annotated[
         }
     ),
 ]
-DurationSpread = Annotated[
-    Spread,
-    BeforeValidator(read_spread),
-    WithJsonSchema(_text_or_0(_RANGE, "a duration such as 30s, or a range such as 0s..5s")),
-]
+_SPREAD_SCHEMA = _text_or_0(_RANGE, "a duration such as 30s, or a range such as 0s..5s")
+DurationSpread = Annotated[Spread, BeforeValidator(read_spread), WithJsonSchema(_SPREAD_SCHEMA)]
+LatencySpread = Annotated[Spread, BeforeValidator(read_latency_spread), WithJsonSchema(_SPREAD_SCHEMA)]
 DurationDraw = Annotated[
     Draw,
     BeforeValidator(read_draw),

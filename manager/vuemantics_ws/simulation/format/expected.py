@@ -11,6 +11,7 @@ from vuemantics_ws.simulation.format.amounts import (
     Bound,
     Duration,
     DurationSpread,
+    Latency,
     Model,
     Names,
     Rate,
@@ -126,15 +127,15 @@ class _Percentiles(Expected):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in PERCENTILES]})
 
-    p50: Duration | None = None
+    p50: Latency | None = None
     """What half of the samples stay within."""
-    p90: Duration | None = None
+    p90: Latency | None = None
     """What 90 % of the samples stay within."""
-    p95: Duration | None = None
+    p95: Latency | None = None
     """What 95 % of the samples stay within."""
-    p99: Duration | None = None
+    p99: Latency | None = None
     """What 99 % of the samples stay within."""
-    max: Duration | None = None
+    max: Latency | None = None
     """What all samples stay within."""
 
     @model_validator(mode="after")

@@ -5,7 +5,15 @@ from typing import Literal
 from pydantic import Field
 
 from vuemantics_ws.simulation.dice import Spread
-from vuemantics_ws.simulation.format.amounts import Bandwidth, Duration, DurationDraw, DurationSpread, Model, Share
+from vuemantics_ws.simulation.format.amounts import (
+    Bandwidth,
+    DurationDraw,
+    DurationSpread,
+    Latency,
+    LatencySpread,
+    Model,
+    Share,
+)
 
 
 class Outage(Model):
@@ -22,9 +30,9 @@ class Outage(Model):
 class NetworkProfile(Model):
     """What lies between a client and the server, the same in both directions."""
 
-    latency: DurationSpread = Spread(0.0, 0.0)
+    latency: LatencySpread = Spread(0.0, 0.0)
     """How long a packet takes one way; of a range, each connection draws its own."""
-    jitter: Duration = 0.0
+    jitter: Latency = 0.0
     """What each packet may take in addition, drawn evenly. Nothing overtakes anything."""
     loss: Share = 0.0
     """The share of packets that must be sent again, which on a stream costs time and never bytes."""

@@ -21,6 +21,7 @@ from vuemantics_ws.simulation.format.amounts import (
     SIZE_SCHEMA,
     Model,
     read_duration,
+    read_latency,
     read_names,
     read_share,
 )
@@ -88,7 +89,7 @@ def default_of(model: type[Model], field: FieldInfo) -> str | int | float | None
         return _SHORT_FORMS.get(type(default))
     if isinstance(default, Spread):
         return format_duration(default.low)
-    if read_duration in readers and isinstance(default, float):
+    if (read_duration in readers or read_latency in readers) and isinstance(default, float):
         return format_duration(default)
     if read_share in readers and isinstance(default, float):
         return f"{default * 100:g}%"
