@@ -88,6 +88,12 @@ class TestVerdictView:
             "taken", "", "generator", "", "close",
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("width", [80, 160])
+    def test_no_line_ends_with_blanks(self, width: int) -> None:
+        text = shown(report_of(Story().joins("desk"), "expect: [{close: {codes: [1000]}}]"), width)
+
+        assert [line for line in text.splitlines() if line != line.rstrip()] == []
+
     def test_what_is_not_judged_in_this_arm_is_said_not_to_be(self) -> None:
         text = shown(report_of(Story().joins("desk"), "expect: [{latency: {p99: 1ms, modes: [virtual]}}]"), 80)
 

@@ -38,7 +38,7 @@ async def show(plan: Plan, log: Log, *, others_publish: bool = False) -> None:
     title, description = f"{plan.scenario.name}, seed {plan.seed}", printable(plan.scenario.description)
     console = stderr()
     if console.is_terminal and not console.is_dumb_terminal:
-        say(description)
+        console.print(description)
         await _show_tables(board, log, title, None if others_publish else course_of(plan))
     else:
         say(f"{title}: {description}")

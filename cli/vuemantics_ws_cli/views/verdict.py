@@ -12,6 +12,7 @@ from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.figures import figures
 from vuemantics_ws_cli.views.records import record_line
+from vuemantics_ws_cli.views.trimmed import Trimmed
 
 WIDE = 120
 """From this many columns on, what was measured has a column of its own."""
@@ -37,7 +38,7 @@ def verdict(report: Report, *, replay: str, versions: str) -> RenderableType:
         parts.append(Text(f"{said}: start the server with the right --access", "yellow"))
     if not report.holds:
         parts.append(Text(f"seed {report.seed}, {versions}; again with: {replay}"))
-    return Group(*parts)
+    return Trimmed(Group(*parts))
 
 
 class _Findings:
