@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws.errors import BadScenario, VuemanticsError
 from vuemantics_ws_cli.commands import connections, kick, listen, publish, scenarios, serve, simulate, token, uploads, watch
-from vuemantics_ws_cli.console import ReaderGone, complain, forget_stdout
+from vuemantics_ws_cli.console import ReaderGone, complain, complain_of, forget_stdout
 from vuemantics_ws_cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from vuemantics_ws_cli.options import examples, help_of
 
@@ -96,6 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitCode.USAGE
         ended = _run(arguments)
         return ended if isinstance(ended, int) else ExitCode.OK
+    except BadScenario as error:
+        complain_of(error)
+        return exit_code_of(error)
     except VuemanticsError as error:
         complain(error.message, error.hint)
         return exit_code_of(error)

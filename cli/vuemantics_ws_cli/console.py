@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from vuemantics_ws.errors import BadScenario
     from vuemantics_ws_cli.views.size import Size
 
 COLUMNS_IN_A_PIPE = 160
@@ -101,6 +102,12 @@ def complain(message: str, hint: str | None = None, *, kind: str = "error") -> N
             words = Text.assemble((f"{line}:", colour), " ", printable_lines(text))
             with contextlib.suppress(OSError):  # a full disk, or a terminal that is gone: the exit code still tells
                 console.print(words, soft_wrap=True)
+
+
+def complain_of(error: "BadScenario") -> None:
+    """Each of its problems as an error of its own."""
+    for problem in error.problems:
+        complain(problem)
 
 
 def printable_lines(text: str) -> str:

@@ -36,6 +36,24 @@ def test_the_list_fits_the_narrowest_terminal() -> None:
     assert max(map(len, run("scenarios").lines)) <= 80
 
 
+def test_a_narrow_list_has_each_question_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+
+    lines = run("scenarios").lines
+
+    assert max(map(len, lines)) <= 40
+    start = lines.index("quickstart  about 10 s")
+    assert lines[start + 1] == "  Does a person with two tabs, a"
+    assert "  not yet: more than one node, a probe" in lines
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_no_line_of_the_list_ends_with_blanks(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert [line for line in run("scenarios").lines if line != line.rstrip()] == []
+
+
 def test_the_list_is_one_object_a_line_for_scripts() -> None:
     found = {entry["name"]: entry for entry in run("scenarios", "--json").objects}
 
@@ -70,7 +88,24 @@ def test_a_bad_file_is_answered_with_all_its_errors_and_the_others_are_still_che
     assert outcome.err.splitlines() == [
         f"error: {file}:4: duration: expected a duration with its unit, such as 250ms or 30s, got 10 (did you mean 10s?)",
         f"error: {file}:7: uploads[0].owner: there is no user 'alcie' (did you mean alice?)",
+        "2 errors in 1 of 2 files",
     ]
+
+
+def test_one_check_takes_as_many_files_as_a_shell_gives_it(tmp_path: Path) -> None:
+    files = [written(tmp_path, SMALL, f"{name}.yaml") for name in "abc"]
+
+    outcome = run("scenarios", "--check", *files)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [line.partition(": ")[0] for line in outcome.lines] == files
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    outcome = run("scenarios", "--check", str(tmp_path), "quickstart")
+
+    assert outcome.code == 2
+    assert outcome.err == f"error: {tmp_path}: expected a file, got a folder\n1 error in 1 of 2 files\n"
 
 
 def test_what_is_not_built_yet_cannot_be_played_either() -> None:
@@ -137,6 +172,10 @@ def test_what_is_shown_can_be_played() -> None:
     [
         (("--show", "manytabs"), "error: manytabs: there is no bundled scenario of that name (did you mean many-tabs?)\n"),
         (("--show", "x", "--schema"), "error: --schema: expected one of --check, --show and --schema\n"),
+        (
+            ("mine.yaml",),
+            "error: mine.yaml: expected --check before a file\nhint: a scenario is played by simulate\n",
+        ),
         (("--schema", "--json"), "error: --json: --schema has a form of its own\n"),
     ],
 )

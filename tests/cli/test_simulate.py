@@ -68,8 +68,22 @@ class TestUsage:
         outcome = run("simulate", path)
 
         assert outcome.code == 2
-        assert f"{path}:4: duration: expected a duration with its unit" in outcome.err
-        assert f"{path}:8: uploads[0].owner: there is no user 'alcie' (did you mean alice?)" in outcome.err
+        first, second = outcome.err.splitlines()
+        assert first.startswith(f"error: {path}:4: duration: expected a duration with its unit")
+        assert second == f"error: {path}:8: uploads[0].owner: there is no user 'alcie' (did you mean alice?)"
+
+    def test_errors_are_those_of_check_and_call_a_file_as_it_was_typed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        written(tmp_path, SMALL.replace("duration: 5s", "duration: 5"))
+        (tmp_path / "binary").write_bytes(b"\xff")
+
+        for typed in ("late-join", "./scenario.yaml", "./binary", "../" + tmp_path.name):
+            outcome = run("simulate", typed)
+
+            assert (outcome.code, outcome.err) == (2, run("scenarios", "--check", typed).err)
+            assert all(line.startswith(f"error: {typed}:") for line in outcome.err.splitlines())
 
     def test_what_is_not_built_yet_is_refused_as_such(self, tmp_path: Path) -> None:
         outcome = run("simulate", written(tmp_path, SMALL + "faults: []\n"))
@@ -296,6 +310,14 @@ class TestRuns:
         assert "laws so far: order" in shown
         assert "small holds" in shown
         assert "\x1b[" in shown
+
+    def test_a_terminal_gets_a_description_that_breaks_between_words(self, tmp_path: Path) -> None:
+        path = written(tmp_path, SMALL.replace("Does a tab learn how its upload ends?", "unbroken " * 20))
+
+        shown = on_a_terminal("simulate", path)
+
+        lines = [line.strip() for line in shown.splitlines() if line.startswith("unbroken ")]
+        assert lines == [" ".join(["unbroken"] * words) for words in (9, 9, 2)]
 
 
 @pytest.mark.slow

@@ -15,10 +15,14 @@ EPILOG = examples(
     "vuemantics-ws scenarios --show quickstart > my-scenario.yaml",
     "vuemantics-ws scenarios --schema > scenario.schema.json",
     "vuemantics-ws scenarios --check my-scenario.yaml",
+    "vuemantics-ws scenarios --check *.yaml",
 )
 
 
 def scenarios(
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help="With --check: more files to check.", show_default=False)
+    ] = None,
     check: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,6 +58,8 @@ def scenarios(
     given = [option for option, value in (("--check", check), ("--show", show), ("--schema", schema)) if value]
     if len(given) > 1:
         raise BadSetting(f"{given[1]}: expected one of --check, --show and --schema", setting=given[1])
+    if more and not check:
+        raise BadSetting(f"{more[0]}: expected --check before a file", setting="FILE", hint="a scenario is played by simulate")
     if as_json and (show or schema):
         raise BadSetting(f"--json: {given[0]} has a form of its own", setting="--json")
     if show:
@@ -61,8 +67,10 @@ def scenarios(
     elif schema:
         emit(bundled_schema().rstrip("\n"))
     elif check:
-        bad = [file for file in check if not _check(file, as_json=as_json)]
-        raise typer.Exit(ExitCode.USAGE if bad else ExitCode.OK)
+        found = [_check(file, as_json=as_json) for file in (*check, *(more or []))]
+        if any(found) and len(found) > 1 and not as_json:
+            _sum_up(found)
+        raise typer.Exit(ExitCode.USAGE if any(found) else ExitCode.OK)
     else:
         _list(as_json=as_json)
 
@@ -82,29 +90,30 @@ def _list(*, as_json: bool) -> None:
         for name, overview in overviews.items():
             emit(json_line({"name": name, **asdict(overview)}))
     else:
-        stdout().print(scenario_table(overviews), soft_wrap=False)
+        console = stdout()
+        console.print(scenario_table(overviews, console.width), soft_wrap=False)
 
 
-def _check(file: str, *, as_json: bool) -> bool:
-    """Whether a file can be played, told on the way."""
+def _check(file: str, *, as_json: bool) -> int:
+    """How many errors keep a file from being played, told on the way."""
     from dataclasses import asdict
 
     from vuemantics_ws.errors import BadScenario
     from vuemantics_ws.simulation.format.bundled import resolve_scenario
     from vuemantics_ws.simulation.format.reader import examine, read_text
     from vuemantics_ws.simulation.overview import overview_of, problems_as_json
-    from vuemantics_ws_cli.console import complain, emit, json_line, printable
+    from vuemantics_ws_cli.console import complain_of, emit, json_line, printable
     from vuemantics_ws_cli.views.scenarios import summary
 
     try:
-        text = read_text(resolve_scenario(file))
+        text = read_text(resolve_scenario(file), file)
     except BadScenario as error:
         if as_json:
             unreadable = {"file": file, "line": None, "path": "", "message": error.message, "not_yet": False}
             emit(json_line({"file": file, "ok": False, "problems": [unreadable], "hints": []}))
         else:
-            complain(error.message)
-        return False
+            complain_of(error)
+        return 1
     examined = examine(text)
     overview = overview_of(text, examined)
     if as_json:
@@ -114,7 +123,14 @@ def _check(file: str, *, as_json: bool) -> bool:
         _tell(file, examined)
         if not examined.problems:
             emit(f"{printable(file)}: {printable(summary(overview))}")
-    return not examined.problems
+    return len(examined.problems)
+
+
+def _sum_up(found: list[int]) -> None:
+    from vuemantics_ws_cli.console import say
+
+    errors, bad = sum(found), sum(map(bool, found))
+    say(f"{errors} {'error' if errors == 1 else 'errors'} in {bad} of {len(found)} files")
 
 
 def _tell(file: str, examined: "Examined") -> None:

@@ -50,7 +50,7 @@ def read_scenarios(scenarios: Sequence[str], seed: int | None, server: Server) -
     target = _target(server.url, server) if server.url is not None else None
     plays = []
     for scenario in scenarios:
-        read = load_scenario(resolve_scenario(scenario))
+        read = load_scenario(resolve_scenario(scenario), file=scenario)
         plan = make_plan(read, read.seed if seed is None else seed)
         replay = ["vuemantics-ws", "simulate", scenario, "--seed", str(plan.seed), *server.options]
         plays.append(Play(plan, shlex.join(replay), target or target_of(plan, server.secret)))

@@ -103,6 +103,13 @@ def test_a_bundled_name_wins_over_a_file_beside_us(tmp_path: Path, monkeypatch: 
     assert resolve_scenario("./quickstart") == Path("quickstart")
 
 
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(BadScenario) as refused:
+        resolve_scenario(str(tmp_path))
+
+    assert refused.value.message == f"{tmp_path}: expected a file, got a folder"
+
+
 def test_what_is_neither_is_refused_with_what_there_is() -> None:
     with pytest.raises(BadScenario, match=r"quickstrat: there is no such file.*\(did you mean quickstart\?\)"):
         resolve_scenario("quickstrat")

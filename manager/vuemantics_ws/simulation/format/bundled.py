@@ -30,7 +30,7 @@ def resolve_scenario(name_or_file: str) -> Path:
     """The file that a person means: a bundled scenario's name, or a path.
 
     Raises:
-        BadScenario: there is neither, or one cannot look.
+        BadScenario: there is neither, it is a folder, or one cannot look.
     """
     if name_or_file in bundled_names():
         return bundled_folder() / f"{name_or_file}{SUFFIX}"
@@ -38,8 +38,11 @@ def resolve_scenario(name_or_file: str) -> Path:
     try:
         if path.is_file():
             return path
+        is_folder = path.is_dir()
     except OSError as error:  # a name that is too long, or a folder that is not ours to look into
         raise BadScenario([f"{name_or_file[:100]}: {(error.strerror or str(error)).lower()}"]) from None
+    if is_folder:
+        raise BadScenario([f"{name_or_file}: expected a file, got a folder"])
     raise BadScenario([f"{name_or_file}: there is no such file, and no bundled scenario of that name{_hint(name_or_file)}"])
 
 

@@ -47,13 +47,14 @@ class Examined:
         return bool(self.problems) and all(problem.unbuilt for problem in self.problems)
 
 
-def load_scenario(path: Path, environment: Mapping[str, str] | None = None) -> Scenario:
-    """Read a file.
+def load_scenario(path: Path, environment: Mapping[str, str] | None = None, *, file: str | None = None) -> Scenario:
+    """Read a file; ``file`` is what errors call it, by default its path.
 
     Raises:
         BadScenario: it cannot be read, or has errors; NotBuiltYet where all of them are of that kind.
     """
-    return parse_scenario(read_text(path), file=str(path), environment=environment)
+    file = file or str(path)
+    return parse_scenario(read_text(path, file), file=file, environment=environment)
 
 
 def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | None = None) -> Scenario:
@@ -70,22 +71,22 @@ def parse_scenario(text: str, *, file: str, environment: Mapping[str, str] | Non
     return examined.scenario
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, of which no more is read than a scenario may have.
+def read_text(path: Path, file: str) -> str:
+    """The text of a file, of which no more is read than a scenario may have; ``file`` is what errors call it.
 
     Raises:
         BadScenario: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+        with path.open("rb") as opened:
+            data = opened.read(FILE_BYTES_MAX + 1)
         if len(data) > FILE_BYTES_MAX:
-            raise BadScenario([f"{path}: expected a file of at most {FILE_BYTES_MAX // 1024} KiB"])
+            raise BadScenario([f"{file}: expected a file of at most {FILE_BYTES_MAX // 1024} KiB"])
         return data.decode("utf-8")
     except OSError as error:
-        raise BadScenario([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
+        raise BadScenario([f"{file}: {(error.strerror or str(error)).lower()}"]) from None
     except UnicodeDecodeError:
-        raise BadScenario([f"{path}: expected UTF-8"]) from None
+        raise BadScenario([f"{file}: expected UTF-8"]) from None
 
 
 def examine(text: str, environment: Mapping[str, str] | None = None) -> Examined:
