@@ -14,12 +14,12 @@ from vuemantics_ws.simulation.judging.checkers import check_laws
 from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.pipeline import at_percent
 from vuemantics_ws.simulation.planning.plan import make_plan
-from vuemantics_ws_cli.browsing import Browsing
 from vuemantics_ws_cli.simulating.screen import course_of
 from vuemantics_ws_cli.views.picture import WIDTH, picture
 from vuemantics_ws_cli.views.simulation import LawsSoFar, live
 from vuemantics_ws_cli.views.size import Size
 from vuemantics_ws_cli.views.watching import screen
+from vuemantics_ws_cli.watching.browsing import Browsing
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -21,9 +21,9 @@ from vuemantics_ws.gateway.metrics import METRICS, metrics_table
 from vuemantics_ws.gateway.settings import settings_table
 from vuemantics_ws.messages import UploadCompleted, UploadFailed, UploadProgress, read_upload_message
 from vuemantics_ws_cli.app import app
-from vuemantics_ws_cli.browsing import SORTS, View
 from vuemantics_ws_cli.exit_codes import exit_code_table
 from vuemantics_ws_cli.views.watching import KEYS
+from vuemantics_ws_cli.watching.browsing import SORTS, View
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.frames import connection_row, followers_row, page, upload_row
-from vuemantics_ws_cli.browsing import ASKED, FILTER_CHARACTERS_MAX, SORTS, Browsing, Query, Shown
 from vuemantics_ws_cli.views.pages import columns_of
+from vuemantics_ws_cli.watching.browsing import ASKED, FILTER_CHARACTERS_MAX, SORTS, Browsing, Query, Shown
 
 SHOWN = Shown(rows=10, matched=35)
 ROWS = {

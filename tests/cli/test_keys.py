@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vuemantics_ws_cli.keys import Keys
+from vuemantics_ws_cli.watching.keys import Keys
 
 TYPED = [
     (b"u", ["u"]),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.program import run
 from tests.cli.terminal import Terminal, terminal
-from vuemantics_ws_cli.own_tables import HeldBack
+from vuemantics_ws_cli.watching.own_tables import HeldBack
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Server, ended, free_port, read_until, run, running, server
-from vuemantics_ws_cli.browsing import SORTS, View
+from vuemantics_ws_cli.watching.browsing import SORTS, View
 
 PAGE = Path(__file__).parents[2] / "docs" / "watching.md"
 NOWHERE = ("--control", "http://127.0.0.1:1")

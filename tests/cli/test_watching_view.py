@@ -13,12 +13,12 @@ from rich.text import Text
 
 from tests.cli.frames import connection_row, follows_row, frame, page, upload_row
 from vuemantics_ws.quantities import parse_duration
-from vuemantics_ws_cli.browsing import ASKED, Browsing, Query, View
 from vuemantics_ws_cli.views import amounts
 from vuemantics_ws_cli.views.columns import joined, table
 from vuemantics_ws_cli.views.pages import columns_of, place
 from vuemantics_ws_cli.views.size import Size
 from vuemantics_ws_cli.views.watching import KEYS, block, screen
+from vuemantics_ws_cli.watching.browsing import ASKED, Browsing, Query, View
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VIEWS: list[View] = ["uploads", "subscriptions", "connections"]

@@ -51,7 +51,7 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
     if watch:
         check_tables_fit(as_json=as_json)
     from vuemantics_ws.gateway.run import run
-    from vuemantics_ws_cli.own_tables import OwnTables
+    from vuemantics_ws_cli.watching.own_tables import OwnTables
 
     with OwnTables() if watch else contextlib.nullcontext() as tables:
         logging.basicConfig(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vuemantics_ws.client.control import Control
-    from vuemantics_ws_cli.browsing import Query, View
+    from vuemantics_ws_cli.watching.browsing import Query, View
 
 EPILOG = examples(
     "vuemantics-ws watch",
@@ -83,8 +83,8 @@ def watch(
     from vuemantics_ws.client.locations import check_url
     from vuemantics_ws.errors import BadSetting
     from vuemantics_ws.quantities import parse_duration
-    from vuemantics_ws_cli.browsing import Query
     from vuemantics_ws_cli.options import read_option
+    from vuemantics_ws_cli.watching.browsing import Query
 
     check_url(control, setting="--control", schemes=("http", "https"))
     every_s = read_option("--every", parse_duration, every)
@@ -122,7 +122,7 @@ class _Wanted:
 
 def _view(**wanted: bool) -> "View":
     from vuemantics_ws.errors import BadSetting
-    from vuemantics_ws_cli.browsing import ASKED
+    from vuemantics_ws_cli.watching.browsing import ASKED
 
     named = [view for view in ASKED if wanted[view]]
     if len(named) > 1:
@@ -140,8 +140,8 @@ async def _watch(wanted: "_Wanted", url: str) -> None:
 
     from vuemantics_ws.ambient import SystemClock, system_random
     from vuemantics_ws.client.control import Control
-    from vuemantics_ws_cli.browsing import Browsing
     from vuemantics_ws_cli.console import stdout
+    from vuemantics_ws_cli.watching.browsing import Browsing
 
     console = stdout()
     moves = console.is_terminal and not console.is_dumb_terminal and not wanted.as_json and not wanted.once
@@ -149,7 +149,7 @@ async def _watch(wanted: "_Wanted", url: str) -> None:
         if not moves:
             await _write(wanted, control, console)
             return
-        from vuemantics_ws_cli.live import LiveTables
+        from vuemantics_ws_cli.watching.live import LiveTables
 
         tables = LiveTables(
             control,
@@ -171,8 +171,8 @@ async def _write(wanted: "_Wanted", control: "Control", console: "Console") -> N
     from vuemantics_ws.ambient import system_random
     from vuemantics_ws.quantities import format_duration
     from vuemantics_ws_cli.console import complain, emit, json_line, size_of
-    from vuemantics_ws_cli.frames import Gone, frames
     from vuemantics_ws_cli.views.watching import block
+    from vuemantics_ws_cli.watching.frames import Gone, frames
 
     size = size_of(console)
     fits = console.is_terminal and not wanted.as_json

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from vuemantics_ws_cli.browsing import Browsing
 from vuemantics_ws_cli.views import amounts
 from vuemantics_ws_cli.views.columns import GAP, cut, said, share, side_by_side
 from vuemantics_ws_cli.views.pages import page_lines
 from vuemantics_ws_cli.views.size import Size
+from vuemantics_ws_cli.watching.browsing import Browsing
 
 Frame = dict[str, Any]
 

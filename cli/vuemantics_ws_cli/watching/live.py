@@ -13,12 +13,12 @@ from rich.live import Live
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import BadSetting, EnvironmentUnfit, Refused
-from vuemantics_ws_cli.browsing import Browsing, Query, Shown
 from vuemantics_ws_cli.console import size_of
-from vuemantics_ws_cli.frames import Gone, frames
-from vuemantics_ws_cli.terminal import Keyboard, signals, suspend
 from vuemantics_ws_cli.views.amounts import age
 from vuemantics_ws_cli.views.watching import screen
+from vuemantics_ws_cli.watching.browsing import Browsing, Query, Shown
+from vuemantics_ws_cli.watching.frames import Gone, frames
+from vuemantics_ws_cli.watching.terminal import Keyboard, signals, suspend
 
 ROWS_MAX = 500
 """What one page may hold."""

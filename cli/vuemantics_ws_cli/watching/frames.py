@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from vuemantics_ws.client.backoff import Backoff
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import EnvironmentUnfit, Refused
-from vuemantics_ws_cli.browsing import ASKED, Query
+from vuemantics_ws_cli.watching.browsing import ASKED, Query
 
 _BACKOFF = Backoff(initial_s=0.25, max_s=5.0, jitter_s=0.25)
 

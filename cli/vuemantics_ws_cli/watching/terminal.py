@@ -9,7 +9,7 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 
-from vuemantics_ws_cli.keys import Keys
+from vuemantics_ws_cli.watching.keys import Keys
 
 SETTLE_S = 0.05
 """How long the rest of a key's bytes may take. After that a lone escape was the escape key."""
