@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def emit(line: str) -> None:
 
 def say(message: "str | Text") -> None:
     """Talk to the person. A long line is the terminal's to wrap."""
-    with contextlib.suppress(OSError):
+    with _whether_heard_or_not():
         stderr().print(message, soft_wrap=True)
 
 
@@ -100,8 +101,17 @@ def complain(message: str, hint: str | None = None, *, kind: str = "error") -> N
     for line, text, colour in ((kind, message, style), ("hint", hint, "bold cyan")):
         if text:
             words = Text.assemble((f"{line}:", colour), " ", printable_lines(text))
-            with contextlib.suppress(OSError):  # a full disk, or a terminal that is gone: the exit code still tells
+            with _whether_heard_or_not():
                 console.print(words, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _whether_heard_or_not() -> Iterator[None]:
+    """A full disk, or a terminal that is gone, is no reason to stop: the exit code still tells."""
+    try:
+        yield
+    except OSError:
+        _forget(sys.stderr)
 
 
 def complain_of(error: "BadScenario") -> None:

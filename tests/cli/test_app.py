@@ -1,5 +1,6 @@
 """What every command has in common: errors, exit codes, help."""
 
+import os
 import re
 import shlex
 import signal
@@ -190,4 +191,6 @@ class TestStreams:
 
 def in_a_shell(line: str) -> "subprocess.CompletedProcess[str]":
     command = f"{shlex.quote(sys.executable)} -m vuemantics_ws_cli {line}"
-    return subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=20, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    shell = ["bash", "-o", "pipefail", "-c", command]
+    return subprocess.run(shell, env=buffered, capture_output=True, text=True, timeout=20, check=False)
