@@ -40,6 +40,8 @@ ONLY_IN: dict[str, set[str]] = {
     "yaml": {"simulation"},
     "jwt": {"gateway", "client"},
     "prometheus_client": {"gateway"},
+    "redis": {"brokers"},
+    "hiredis": {"brokers"},
 }
 
 

@@ -202,8 +202,8 @@ class ConnectionManager:
             raise BadEvent(f"expected at most {self.limits.event_bytes_max} bytes, got {len(event.published)}")
         receipt = await self._broker.publish(event)
         self.counters.events[receipt.verdict.value] += 1
-        if event.owner is None and self._access is owner_only and receipt.verdict is Verdict.ACCEPTED:
-            await self._note_unowned(event.upload_id)
+        if not receipt.owned and self._access is owner_only and receipt.verdict is Verdict.ACCEPTED:
+            self._note_unowned()
         attempt, seq = receipt.version or (None, None)
         said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
         self._tell("event", **said, attempt=attempt, seq=seq)
@@ -374,11 +374,7 @@ class ConnectionManager:
             self.counters.closes[code] += 1
         self.leave(writer.user_id, writer)
 
-    async def _note_unowned(self, upload_id: str) -> None:
-        assert self._broker is not None
-        head = await self._broker.head(upload_id)
-        if head is None or head.owner is not None:
-            return
+    def _note_unowned(self) -> None:
         self.counters.unowned_events += 1
         if not self._warned_unowned:
             self._warned_unowned = True

@@ -13,6 +13,7 @@ VuemanticsError
 │   ├── BadSetting            an option or variable out of its range
 │   └── BadScenario           a scenario file with errors, all of them at once
 ├── EnvironmentUnfit          a port that is taken, a server that is not there
+│   └── BrokerAway            … which is Redis: it is gone, hangs, or cannot take what it is told
 └── Refused                   a server that answered no
 
 A message is in lower case without a full stop; what it quotes is never a token and never a payload. A hint, where there is
@@ -93,6 +94,10 @@ class BadScenario(OperatorError):
 
 class EnvironmentUnfit(VuemanticsError):
     """What is needed around us is not there: a port is taken, a server does not answer."""
+
+
+class BrokerAway(EnvironmentUnfit):
+    """Redis cannot be asked now. Whether what was asked has been done is not known."""
 
 
 class Refused(VuemanticsError):

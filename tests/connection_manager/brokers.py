@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.brokers.base import Deliver, Found, Receipt
+from vuemantics_ws.brokers.base import Deliver, Found, Health, Receipt
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict, Version
 
 
@@ -50,7 +50,7 @@ class LateBroker:
                 self._deliver(event.upload_id, upload.head)
             else:
                 self._lagging.append((event.upload_id, upload.head))
-        return Receipt(verdict, version, int(told))
+        return Receipt(verdict, version, int(told), owned=upload.head is not None and upload.head.owner is not None)
 
     def watch(self, upload_id: str, found: Found) -> None:
         assert upload_id not in self._told
@@ -61,6 +61,13 @@ class LateBroker:
     def unwatch(self, upload_id: str) -> None:
         self._told.remove(upload_id)
         self.owed.pop(upload_id, None)
+
+    name = "late"
+    health = Health(ready=True, since=0.0)
+
+    @property
+    def watches(self) -> int:
+        return len(self._told)
 
     @property
     def heads(self) -> None:

@@ -106,7 +106,7 @@ def test_the_names_are_used_as_an_application_uses_them() -> None:
     broker: Broker = MemoryBroker(clock=clock)
     rules: list[Access] = [owner_only, anyone]
     manager = ConnectionManager(broker=broker, access=rules[0], limits=Limits(grace_s=60.0))
-    receipt = Receipt(Verdict.ACCEPTED, None, None)
+    receipt = Receipt(Verdict.ACCEPTED, None, None, owned=False)
 
     assert manager.limits.grace_s == 60.0
     assert pickle.loads(pickle.dumps(receipt)) == receipt

@@ -35,12 +35,12 @@ def test_a_publisher_is_told_what_became_of_its_event() -> None:
             ]
 
             assert receipts == [
-                Receipt(Verdict.ACCEPTED, Version(1, 1), 1),
-                Receipt(Verdict.DUPLICATE, Version(1, 1), 0),
-                Receipt(Verdict.ACCEPTED, Version(1, 7), 1),
-                Receipt(Verdict.STALE, Version(1, 7), 0),
-                Receipt(Verdict.ACCEPTED, Version(1, 8), 1),
-                Receipt(Verdict.AFTER_TERMINAL, Version(1, 8), 0),
+                Receipt(Verdict.ACCEPTED, Version(1, 1), 1, True),
+                Receipt(Verdict.DUPLICATE, Version(1, 1), 0, True),
+                Receipt(Verdict.ACCEPTED, Version(1, 7), 1, True),
+                Receipt(Verdict.STALE, Version(1, 7), 0, True),
+                Receipt(Verdict.ACCEPTED, Version(1, 8), 1, True),
+                Receipt(Verdict.AFTER_TERMINAL, Version(1, 8), 0, True),
             ]
             assert manager.counters.events == {"accepted": 3, "duplicate": 1, "stale": 1, "after_terminal": 1}
 

@@ -10,12 +10,30 @@ class Receipt(NamedTuple):
     """What a publisher gets back.
 
     ``version`` is the event's own where it was accepted, else the head's. ``receivers`` counts the processes that were told,
-    None where nobody knows.
+    None where nobody knows. ``owned`` says whether anybody owns the upload now.
     """
 
     verdict: Verdict
     version: Version | None
     receivers: int | None
+    owned: bool
+
+
+class Health(NamedTuple):
+    """How a broker is.
+
+    ``ready`` is false while it cannot do all that it promises, ``reason`` then says why, in words for an operator, and
+    ``since`` is the monotonic time at which it became so. ``lag_s`` is how long what it tells was under way at last, None where
+    nobody measures. ``gaps`` counts how often something may have been missed, and was made good. ``adopts`` says whether plain
+    publishers are heard, None where there are none.
+    """
+
+    ready: bool
+    since: float
+    reason: str | None = None
+    lag_s: float | None = None
+    gaps: int = 0
+    adopts: bool | None = None
 
 
 Deliver = Callable[[str, Head], None]
@@ -64,6 +82,21 @@ class Broker(Protocol):
 
     async def head(self, upload_id: str) -> Head | None:
         """The newest accepted event, without watching."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """``memory``, ``redis`` or ``redis-cluster``."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """How it is now."""
+        ...
+
+    @property
+    def watches(self) -> int:
+        """How many uploads are watched."""
         ...
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vuemantics_ws.ambient import Clock, SystemClock
-from vuemantics_ws.brokers.base import Deliver, Found, Receipt
+from vuemantics_ws.brokers.base import Deliver, Found, Health, Receipt
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
 from vuemantics_ws.limits import Limits
 
@@ -20,6 +20,7 @@ class MemoryBroker:
         self._uploads: dict[str, Upload] = {}  # least recently published first
         self._watched: dict[str, Upload] = {}  # those that somebody watches, published yet or not
         self._deliver: Deliver | None = None
+        self._health = Health(ready=True, since=self._clock.monotonic())
 
     async def start(self, deliver: Deliver) -> None:
         self._deliver = deliver
@@ -43,7 +44,8 @@ class MemoryBroker:
         if deliver is not None:
             assert upload.head is not None
             deliver(upload_id, upload.head)
-        return Receipt(verdict, version, int(deliver is not None))
+        owned = upload.head is not None and upload.head.owner is not None
+        return Receipt(verdict, version, int(deliver is not None), owned)
 
     def watch(self, upload_id: str, found: Found) -> None:
         assert upload_id not in self._watched
@@ -64,6 +66,18 @@ class MemoryBroker:
         if upload is None or (upload_id in self._uploads and self._is_old(upload, self._clock.monotonic())):
             return None
         return upload.head
+
+    @property
+    def name(self) -> str:
+        return "memory"
+
+    @property
+    def health(self) -> Health:
+        return self._health
+
+    @property
+    def watches(self) -> int:
+        return len(self._watched)
 
     @property
     def heads(self) -> int:

@@ -92,6 +92,7 @@ class Head(NamedTuple):
 
     ``frame`` is what leaves for the browser, ``accepted_at`` the monotonic time in seconds at which the event was accepted.
     ``presumed`` is an event's: after such an end no event is a straggler, because the worker may only have been slow.
+    ``versioned`` says that the event named its version itself.
     """
 
     version: Version
@@ -102,6 +103,7 @@ class Head(NamedTuple):
     outcome: bytes | None
     accepted_at: float
     presumed: bool
+    versioned: bool
 
 
 class Judgement(NamedTuple):
@@ -193,7 +195,8 @@ class Upload:
 def _head(event: Event, version: Version, former: Head | None, now: float) -> Head:
     payload = event.published if event.version else with_version(event.published, *version)
     owner = event.owner if event.owner is not None else former.owner if former else None
-    return Head(version, event.terminal, Frame(payload), owner, event.digest, event.outcome, now, event.presumed)
+    versioned = event.version is not None
+    return Head(version, event.terminal, Frame(payload), owner, event.digest, event.outcome, now, event.presumed, versioned)
 
 
 def _digest(data: bytes) -> bytes:
