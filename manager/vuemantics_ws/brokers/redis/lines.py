@@ -212,7 +212,7 @@ class _ClusterLine:
 async def _exchange_with(node: ClusterNode, commands: Sequence[Command]) -> list[Any]:
     connection = node.acquire_connection()
     try:
-        if connection.is_connected and await connection.can_read_destructive():
+        if connection.is_connected and await connection.can_read():
             await connection.disconnect()  # the server closed it while nobody used it
         return await _exchange(connection, commands)
     finally:
