@@ -71,7 +71,7 @@ def test_every_setting_is_an_option_of_serve_with_its_variable() -> None:
     for setting in SETTINGS.values():
         assert getattr(options[setting.option], "envvar", None) == setting.variable
         assert getattr(options[setting.option], "rich_help_panel", None) == setting.panel
-    assert {"Listening", "Security", "Delivery", "Limits"} == {setting.panel for setting in SETTINGS.values()}
+    assert {"Listening", "Security", "Redis", "Delivery", "Limits"} == {setting.panel for setting in SETTINGS.values()}
 
 
 @pytest.mark.parametrize(("variable", "option"), CLIENTS.items())

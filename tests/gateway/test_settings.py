@@ -26,6 +26,9 @@ SAMPLES: dict[str, tuple[object, object]] = {
     "origin": (["https://Example.org:443", "http://localhost:5173"], ("https://example.org", "http://localhost:5173")),
     "access": ("owner", "owner"),
     "jwt_audience": ("browsers", "browsers"),
+    "redis": ("redis://127.0.0.1:6379/2", "redis://127.0.0.1:6379/2"),
+    "adopt": ("off", False),
+    "node_name": ("web-1/2", "web-1/2"),
 }
 
 
@@ -59,10 +62,11 @@ class TestNames:
         assert "| `--grace` | `VUEMANTICS_WS_GRACE` | `5m` |" in settings_table()
 
     def test_a_secret_never_shows(self) -> None:
-        settings = Settings(secret=SECRET, access="open")
+        settings = Settings(secret=SECRET, access="open", redis="redis://us:hush@127.0.0.1")
 
-        assert SECRET not in repr(settings)
-        assert SECRET not in str(settings)
+        for shown in (repr(settings), str(settings)):
+            assert SECRET not in shown
+            assert "hush" not in shown
 
 
 class TestReading:
@@ -115,6 +119,9 @@ class TestReading:
             ("port", "70000", "port: expected a port of at most 65535, got 70000"),
             ("log_level", "loud", "log_level: expected debug or info or warning or error, got 'loud'"),
             ("uvloop", "perhaps", "uvloop: expected on, off or auto, got 'perhaps'"),
+            ("adopt", "auto", "adopt: expected on or off, got 'auto'"),
+            ("redis_prefix", "a{b}", "redis_prefix: expected at most 64 letters, digits and any of _.:/@-, got 'a{b}'"),
+            ("node_name", "", "node_name: expected 1 to 64 letters, digits and any of _.:/@-, got ''"),
             ("host", "[::1]", "host: expected a name or an address without brackets, got '[::1]'"),
         ],
     )
@@ -156,7 +163,13 @@ class TestReading:
 
     @pytest.mark.parametrize(
         ("variable", "value"),
-        [("VUEMANTICS_WS_PORT", "tcp://10.1.2.3:8765"), ("VUEMANTICS_WS_SERVICE_HOST", "10.1.2.3")],
+        [
+            ("VUEMANTICS_WS_PORT", "tcp://10.1.2.3:8765"),
+            ("VUEMANTICS_WS_SERVICE_HOST", "10.1.2.3"),
+            ("VUEMANTICS_WS_REDIS_SERVICE_HOST", "10.1.2.3"),
+            ("VUEMANTICS_WS_REDIS_PORT", "tcp://10.1.2.3:6379"),
+            ("VUEMANTICS_WS_REDIS_PORT_6379_TCP_ADDR", "10.1.2.3"),
+        ],
     )
     def test_what_kubernetes_says_of_a_service_is_explained(self, variable: str, value: str) -> None:
         with pytest.raises(BadSetting) as caught:

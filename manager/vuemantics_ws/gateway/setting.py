@@ -41,6 +41,12 @@ def _read_switch(text: str) -> bool | None:
     return _SWITCHES[text.lower()]
 
 
+def _read_yes_or_no(text: str) -> bool:
+    if (on := _SWITCHES.get(text.lower())) is None:
+        raise BadQuantity(f"expected on or off, got {text[:40]!r}")
+    return on
+
+
 def _write_switch(on: bool | None) -> str:
     return "auto" if on is None else "on" if on else "off"
 
@@ -60,11 +66,13 @@ RATE = Kind("RATE", parse_rate, _write_rate)
 COUNT = Kind("COUNT", _read_count, str, (int,))
 PORT = Kind("PORT", _read_count, str, (int,))
 SWITCH = Kind("on|off|auto", _read_switch, _write_switch, (bool,))
+YES_OR_NO = Kind("on|off", _read_yes_or_no, _write_switch, (bool,))
 TEXT = Kind("TEXT", str, str)
+REDIS = Kind("URL", str, str)
 ORIGIN = Kind("ORIGIN", read_origin, str)
 NETWORK = Kind("ADDRESS", read_network, str)
 
-_BY_FIELD = {"uvloop": SWITCH, "origins": ORIGIN, "trusted_proxies": NETWORK}
+_BY_FIELD = {"uvloop": SWITCH, "origins": ORIGIN, "trusted_proxies": NETWORK, "adopt": YES_OR_NO, "redis": REDIS}
 _BY_UNIT = {"_per_s": RATE, "_s": DURATION, "_bytes_max": SIZE, "_max": COUNT, "port": PORT}
 
 

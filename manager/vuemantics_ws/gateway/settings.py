@@ -30,7 +30,9 @@ OTHER_VARIABLES = {
 """Variables under the same prefix that are no settings of a gateway."""
 
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
-_OF_KUBERNETES = ("VUEMANTICS_WS_SERVICE_", "VUEMANTICS_WS_PORT_")
+_REDIS_PREFIX = re.compile(r"[A-Za-z0-9_.:/@-]{0,64}")
+_NODE_NAME = re.compile(r"[A-Za-z0-9_.:/@-]{1,64}")
+_OF_KUBERNETES = re.compile(r"VUEMANTICS_WS_(REDIS_)?(SERVICE|PORT)_|VUEMANTICS_WS_REDIS_PORT\Z")
 
 Access = Literal["open", "owner"]
 Algorithm = Literal["HS256", "HS384", "HS512"]
@@ -64,6 +66,12 @@ class Settings(Limits):
     trusted_proxies: tuple[Network, ...] = declare(
         (), "the address or network of a proxy whose X-Forwarded-For counts; may be repeated"
     )
+
+    redis: str | None = declare(None, "the URL of Redis, around which many nodes are one system", secret=True)
+    redis_prefix: str = declare("vuemantics-ws:", "what our keys and channels in Redis begin with")
+    plain_prefix: str = declare("", "what stands before upload:<id>, the channel of publishers that speak to Redis alone")
+    adopt: bool = declare(True, "whether this node hears those publishers; two nodes that do suffice")
+    node_name: str | None = declare(None, "what people call this node; its host and port unless it is alone")
 
     stall_after_s: float = declare(
         0.0, "after how long without an event an upload that somebody follows is ended as failed; 0 for never", least=0
@@ -104,6 +112,15 @@ class Settings(Limits):
                     setting=name,
                     hint="0.0.0.0 or :: stands for every address of the machine",
                 )
+
+        for name in ("redis_prefix", "plain_prefix"):
+            if _REDIS_PREFIX.fullmatch(prefix := getattr(self, name)) is None:
+                raise BadSetting(f"expected at most 64 letters, digits and any of _.:/@-, got {prefix[:60]!r}", setting=name)
+        if self.node_name is not None and _NODE_NAME.fullmatch(self.node_name) is None:
+            raise BadSetting(
+                f"expected 1 to 64 letters, digits and any of _.:/@-, got {self.node_name[:60]!r}",
+                setting="node_name",
+            )
 
     def _refuse_the_unsafe(self) -> None:
         if not is_loopback(self.control_host):
@@ -226,9 +243,10 @@ def given_by(environment: Mapping[str, str]) -> dict[str, str]:
     for variable, value in environment.items():
         if not variable.startswith(VARIABLE_PREFIX) or variable in OTHER_VARIABLES:
             continue
-        if value.startswith("tcp://") or variable.startswith(_OF_KUBERNETES):
+        if value.startswith("tcp://") or _OF_KUBERNETES.match(variable):
+            service = "vuemantics-ws-redis" if "_REDIS" in variable else "vuemantics-ws"
             raise BadSetting(
-                f"{variable}: expected a setting, and found what Kubernetes says of a service named vuemantics-ws",
+                f"{variable}: expected a setting, and found what Kubernetes says of a service named {service}",
                 setting=variable,
                 hint="give the service another name, or set enableServiceLinks: false in the pod",
             )
@@ -247,6 +265,7 @@ def _nearest(name: str, names: Iterable[str]) -> str | None:
 _PANELS = {
     "Listening": ("host", "port", "control_host", "control_port", "uvloop", "log_level"),
     "Security": ("secret", "jwt_algorithm", "jwt_audience", "jwt_issuer", "access", "origins", "trusted_proxies"),
+    "Redis": ("redis", "redis_prefix", "plain_prefix", "adopt", "node_name"),
     "Delivery": (
         *("grace_s", "stall_after_s", "drain_s", "ping_interval_s", "silence_timeout_s", "silence_grace_s", "stall_timeout_s"),
         *("write_bytes_max", "write_buffer_bytes_max", "unsent_bytes_max", "heads_max", "head_ttl_s"),

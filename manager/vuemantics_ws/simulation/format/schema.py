@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from vuemantics_ws.gateway.setting import COUNT, DURATION, RATE, SIZE, SWITCH, Kind, Setting
+from vuemantics_ws.gateway.setting import COUNT, DURATION, RATE, SIZE, SWITCH, YES_OR_NO, Kind, Setting
 from vuemantics_ws.gateway.settings import SETTINGS
 from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.dice import Spread
@@ -158,6 +158,8 @@ def _setting_schema(setting: Setting) -> dict[str, Any]:
         one = {"type": ["integer", "string"], "pattern": "^[0-9]{1,19}$", "minimum": setting.least or 0}
     elif setting.kind is SWITCH:
         one = {"enum": [True, False, "on", "off", "auto"]}
+    elif setting.kind is YES_OR_NO:
+        one = {"enum": [True, False, "on", "off"]}
     if setting.several:
         one = {"anyOf": [one, {"type": "array", "items": one}]}
     default = {"default": setting.default_text} if setting.default_text else {}
