@@ -6,17 +6,21 @@
 --
 -- 1. Nothing is stored: ours is, under the new incarnation, and is told.
 -- 2. What is stored is above ours, or equal with the same bytes: it stays. If nobody owns it and somebody owns ours, it gets
---    our owner and is told again.
--- 3. Else two histories met. The stored event is judged anew against our head, as if it had come when it came, which is
---    before the heads were joined: one with a version by it, one without as such, and no digest counts, since its own would.
---    a. Refused (stale, straggler, the same end): ours is stored in its place.
---    b. Accepted: it stays, with the version that it got.
+--    our owner and is told again. But one without a version of its own is not above an end of its attempt: it was numbered by
+--    a judge that did not know the end, and whoever knows it takes nothing more of that attempt.
+-- 3. Else two histories met. The stored event is judged anew against our head, with its age as it was when the event came:
+--    by its own version, or as one without. No digest counts, since its own would.
+--    a. Accepted: it stays, with the version that it got.
+--    b. The same end once more, not below ours: it stays.
+--    c. Refused: ours is stored in its place. If ours is not above it, others may have been told it under a version under
+--       which they take nothing else: then ours gets the seq after its, unless it named its version itself.
 --    The winner keeps the time at which it was accepted; the owner is the stored one's if it has one, else ours; the
---    incarnation stays. It is told.
--- Digests: ours joins those that are remembered, whoever wins, so that the event is a duplicate when it comes again. Those
--- that were remembered stay.
+--    incarnation stays. Unless nothing changed, it is told.
+-- Digests: whenever something is stored, ours joins those that are remembered, so that the event is a duplicate when it comes
+-- again. Those that were remembered stay.
 --
--- Versions that are stored never fall: in 2 and 3 the version grows, or stays with other bytes.
+-- What is stored never falls in version. Only where one event names its version and another gets the same one, or two name one,
+-- may a version be stored with other bytes than before.
 
 local channel, publish, ttl_s = ARGV[1], ARGV[2], ARGV[3]
 local ours = {
@@ -42,13 +46,20 @@ if not stored then
 end
 
 local payload = redis.call('HGET', KEYS[1], 'payload')
+local above = is_above(stored.attempt, stored.seq, ours)
 local equal = stored.attempt == ours.attempt and stored.seq == ours.seq
-if is_above(stored.attempt, stored.seq, ours) or (equal and stored.digest == ours.digest) then
+
+local function stay()
     if stored.owner == '' and ours.owner ~= '' then
         stored.owner = ours.owner
         return settle(stored, payload)
     end
     return state_message(stored, payload)
+end
+
+local ended = has(ours.flags, 't') and stored.attempt == ours.attempt and not has(stored.flags, 'v') and not has(ours.flags, 'v')
+if (above and not ended) or (equal and stored.digest == ours.digest) then
+    return stay()
 end
 
 local function is_queued()
@@ -65,6 +76,14 @@ if verdict == 'accepted' then
     stored.owner = stored.owner ~= '' and stored.owner or ours.owner
     return settle(stored, payload)
 end
+if verdict == 'duplicate' and (above or equal) then
+    return stay()
+end
 ours.owner = stored.owner ~= '' and stored.owner or ours.owner
 ours.incarnation = stored.incarnation
-return settle(ours, ARGV[12])
+payload = ARGV[12]
+if (above or equal) and not has(ours.flags, 'v') and stored.seq < VERSION_NUMBER_MAX then
+    payload = with_version(without_version(payload, ours.attempt, ours.seq), ours.attempt, stored.seq + 1)
+    ours.seq = stored.seq + 1
+end
+return settle(ours, payload)
