@@ -23,7 +23,9 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
     ("command not allowed when used memory", "is out of memory (maxmemory)", _EVICT),
     ("LOADING", "is loading its data", None),
     ("loading the dataset", "is loading its data", None),
+    ("Link with MASTER is down", "is a replica that has lost its master", None),
     ("MASTERDOWN", "is a replica that has lost its master", None),
+    ("read only replica", "is a replica that takes no writes", "name the master, or let Sentinels say which it is"),
     ("READONLY", "is a replica that takes no writes", "name the master, or let Sentinels say which it is"),
     ("previous master is now a slave", "is a replica that takes no writes", None),
     ("CLUSTERDOWN", "is a cluster of which a part is down", None),
@@ -39,18 +41,20 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
     ("No master found", "is not known to its Sentinels, or is down", "redis-cli -p 26379 sentinel masters"),
 )  # fmt: skip
 
-_PERMISSION_HINT = (
+_NOT_PERMITTED = ("NOPERM", "no permissions", "The user executing the script can't")
+
+PERMISSION_HINT = (
     "ACL SETUSER name on >password ~prefix* &prefix* -@all +evalsha +eval +script|load +time +hset +hget +hmget +hgetall "
     "+hdel +zadd +zrem +zcard +zcount +zrange +zremrangebyrank +expire +del +exists +publish +spublish +subscribe "
-    "+unsubscribe +ssubscribe +sunsubscribe +psubscribe +punsubscribe +ping +client|setinfo"
+    "+unsubscribe +ssubscribe +sunsubscribe +psubscribe +punsubscribe +ping"
 )
 
 
 def explain(error: BaseException, place: str, timeout_s: float) -> BrokerAway:
     """One sentence that says what is wrong there, with a hint where there is a cure."""
     text = " ".join(str(link) for link in _chain(error))
-    if "NOPERM" in text or "no permissions" in text or isinstance(error, exceptions.NoPermissionError):
-        return BrokerAway(f"{place} does not permit this user {_refused(text)}", hint=_PERMISSION_HINT)
+    if isinstance(error, exceptions.NoPermissionError) or any(said in text for said in _NOT_PERMITTED):
+        return BrokerAway(f"{place} does not permit this user {_refused(text)}", hint=PERMISSION_HINT)
     for said, sentence, hint in _SAID:
         if said in text:
             return BrokerAway(f"{place} {sentence}", hint=hint)

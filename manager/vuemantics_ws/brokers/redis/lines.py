@@ -53,6 +53,7 @@ def line_to(address: RedisAddress, *, timeout_s: float, connections_max: int) ->
         "username": address.username,
         "password": address.password,
         "protocol": 2,  # all our answers are lists and numbers, and RESP2 needs no HELLO
+        "driver_info": None,  # one command less, which an old server does not know and an ACL does not permit
         "socket_timeout": None,  # one deadline covers waiting, connecting and the answer
         "socket_connect_timeout": timeout_s,
     }

@@ -89,6 +89,14 @@ local function forget_old_digests()
     end
 end
 
+-- They belong to a head, which may have been evicted before them. Only where there are any: once a script has written, Redis does
+-- not refuse it for want of memory any more.
+local function forget_all_digests()
+    if redis.call('EXISTS', KEYS[2]) == 1 then
+        redis.call('DEL', KEYS[2])
+    end
+end
+
 -- Returns whether the digest was known; from now on it is. Scores only grow, so that two of one microsecond keep their order.
 local function remember(digest)
     forget_old_digests()

@@ -12,7 +12,7 @@ local event = {
 local head = read_head()
 event.incarnation = head and head.incarnation or ARGV[4]
 if not head then
-    redis.call('DEL', KEYS[2])  -- what is remembered belongs to a head, which may have been evicted before it
+    forget_all_digests()
 end
 
 local age_ms = head and now_ms - head.accepted_at or 0

@@ -41,7 +41,7 @@ local function settle(head, payload)
 end
 
 if not stored then
-    redis.call('DEL', KEYS[2])
+    forget_all_digests()
     return settle(ours, ARGV[12])
 end
 
