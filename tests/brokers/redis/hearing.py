@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
@@ -103,40 +105,46 @@ class Hearing:
         self.reads += 1
 
 
-@asynccontextmanager
-async def publishing(port: int, *, cluster: bool = False) -> AsyncIterator[Callable[[bytes, bytes], Awaitable[None]]]:
-    """Publishes, to the channels of a Redis Cluster that are sharded if it is one; raises BrokerAway as commands do."""
-    client: Any = RedisCluster(host="127.0.0.1", port=port) if cluster else Redis(port=port, socket_timeout=1)
+class Publisher:
+    """Publishes, to sharded channels where it speaks to a Redis Cluster; raises BrokerAway as commands do."""
 
-    async def publish(channel: bytes, payload: bytes) -> None:
-        try:
-            if cluster:
-                await client.execute_command("SPUBLISH", channel, payload)
-            else:
-                await client.publish(channel, payload)
-        except (RedisError, OSError) as error:
-            raise BrokerAway(f"the canary met {type(error).__name__}") from None
+    def __init__(self, ports: list[int], *, cluster: bool) -> None:
+        self._clients: dict[int, Any] = {
+            port: Redis(port=port, socket_timeout=1, retry=Retry(NoBackoff(), 0)) for port in ports
+        }
+        self._command = "SPUBLISH" if cluster else "PUBLISH"
 
-    try:
-        yield publish
-    finally:
-        await client.aclose()
+    async def __call__(self, channel: bytes, payload: bytes) -> None:
+        away = BrokerAway("there is no server")
+        for client in self._clients.values():
+            try:
+                await client.execute_command(self._command, channel, payload)
+                return
+            except (RedisError, OSError) as error:  # it may be another server's
+                away = BrokerAway(f"the canary met {type(error).__name__}")
+        raise away
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
 
 
 @asynccontextmanager
 async def hearing(
-    port: int, *, address: RedisAddress | None = None, cluster: bool = False, start: bool = True, **options: Any
-) -> AsyncIterator[tuple[Hearing, Callable[[bytes, bytes], Awaitable[None]]]]:
-    """Subscriptions that run in the block, and a way to publish."""
-    async with publishing(port, cluster=cluster) as publish:
-        here = Hearing(address or at(port), publish, **options)
+    *ports: int, address: RedisAddress | None = None, start: bool = True, **options: Any
+) -> AsyncIterator[tuple[Hearing, Publisher]]:
+    """Running subscriptions, and a way to publish at these ports, the first of which is the default address."""
+    publisher = Publisher([*ports], cluster=address is not None and address.kind == "cluster")
+    here = Hearing(address or at(ports[0]), publisher, **options)
+    if start:
+        here.subscriptions.start()
+    try:
         if start:
-            here.subscriptions.start()
             await here.connected()
-        try:
-            yield here, publish
-        finally:
-            await here.subscriptions.stop()
+        yield here, publisher
+    finally:
+        await here.subscriptions.stop()
+        await publisher.close()
 
 
 async def until(reached: Callable[[], bool], within_s: float = WITHIN_S) -> None:

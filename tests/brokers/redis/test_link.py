@@ -1,0 +1,267 @@
+"""One connection to Redis: how it begins, what ends it, and what is said then."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.brokers.redis.hearing import LOOPS, at, hearing, run, until
+from tests.redis_server import RedisServer
+from vuemantics_ws.brokers.redis import link as link_module
+from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
+from vuemantics_ws.brokers.redis.link import REPLY_BYTES_MAX, Link
+from vuemantics_ws.errors import BrokerAway
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(serve: Serve) -> AsyncIterator[int]:
+    """One that is no Redis. Its port."""
+    tasks: set[asyncio.Task[None] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        serving = [task for task in tasks if task is not None]
+        for task in serving:
+            task.cancel()
+        await asyncio.wait(serving)
+        await listening.wait_closed()
+
+
+def address_of(port: int, **more: Any) -> RedisAddress:
+    return RedisAddress("server", (Endpoint("127.0.0.1", port),), **more)
+
+
+async def refused(address: RedisAddress) -> str:
+    with pytest.raises(BrokerAway) as raised:
+        await Link.open(address, address.endpoints[0])
+    return raised.value.message
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_it_introduces_itself(redis: RedisServer, loop: str) -> None:
+    async def main() -> None:
+        link = await Link.open(at(redis.port), Endpoint("127.0.0.1", redis.port))
+
+        name = await link.ask(b"CLIENT", b"GETNAME")
+
+        assert name == b"vuemantics-ws"
+        link.drop("done")
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_socket_file_is_as_good(tmp_path: Path, loop: str) -> None:
+    async def main() -> None:
+        path = str(tmp_path / "redis.sock")
+        with RedisServer("--unixsocket", path) as own:
+            address = RedisAddress("server", (), path=path)
+            async with hearing(own.port, address=address) as (here, publish):
+                (hearer,) = await here.subscribe(b"x")
+
+                await publish(b"x", b"1")
+                await until(lambda: hearer.told == [b"1"])
+
+    run(main(), loop)
+
+
+def test_user_and_password_are_told_and_never_quoted() -> None:
+    async def main() -> None:
+        with RedisServer() as own:
+            own.cli("acl", "setuser", "node", "on", ">right", "allkeys", "allchannels", "allcommands")
+            own.cli("acl", "setuser", "default", "off")
+            right = address_of(own.port, username="node", password="right")
+            link = await Link.open(right, right.endpoints[0])
+            assert await link.ask(b"ACL", b"WHOAMI") == b"node"
+            link.drop("done")
+
+            none = await refused(address_of(own.port))
+            wrong = await refused(address_of(own.port, username="node", password="wrong"))
+
+            assert none == f"redis at 127.0.0.1:{own.port} wants a password"
+            assert wrong == f"redis at 127.0.0.1:{own.port} refuses our user or password"
+
+    run(main())
+
+
+def test_a_user_who_may_not_hear_a_channel_is_said_to_be_one() -> None:
+    async def main() -> None:
+        with RedisServer() as own:
+            own.cli("acl", "setuser", "node", "on", ">right", "allkeys", "resetchannels", "&canary-*", "allcommands")
+            address = address_of(own.port, username="node", password="right")
+            async with hearing(own.port, address=address) as (here, _):
+                here.subscriptions.subscribe(b"x", _Nobody())
+
+                reason = f"redis at 127.0.0.1:{own.port} does not let our user do what is needed"
+                await until(lambda: here.condition.reason == reason)
+
+    run(main())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_tls_is_spoken_and_strangers_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: str) -> None:
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
+         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+    async def main() -> None:
+        with RedisServer() as plain:
+            tls_port = await _speak_tls(plain, key, certificate)
+            address = address_of(tls_port, tls=True)
+
+            stranger = await refused(address)
+            monkeypatch.setenv("SSL_CERT_FILE", certificate)
+            async with hearing(plain.port, address=address) as (here, publish):
+                (hearer,) = await here.subscribe(b"x")
+                await publish(b"x", b"1")
+                await until(lambda: hearer.told == [b"1"])
+
+            assert stranger.startswith(
+                f"redis at 127.0.0.1:{tls_port} cannot be reached: TLS failed (certificate verify failed"
+            )
+
+    run(main(), loop)
+
+
+async def _speak_tls(plain: RedisServer, key: str, certificate: str) -> int:
+    said = plain.cli("config", "set", "tls-cert-file", certificate, "tls-key-file", key, "tls-auth-clients", "no",
+                     "tls-ca-cert-file", certificate, "tls-port", str(plain.port - 1))  # fmt: skip
+    if said.strip() != "OK":
+        pytest.skip("this redis-server was built without TLS")
+    return plain.port - 1
+
+
+def test_a_port_where_nobody_listens_is_said_to_be_one() -> None:
+    async def main() -> None:
+        said = await refused(address_of(1))
+
+        assert said == "redis at 127.0.0.1:1 cannot be reached: connection refused"
+
+    run(main())
+
+
+def test_a_host_whose_name_is_not_known_is_said_to_be_one() -> None:
+    async def main() -> None:
+        address = RedisAddress("server", (Endpoint("no-such-host.invalid", 6379),))
+
+        said = await refused(address)
+
+        assert said == "redis at no-such-host.invalid:6379 cannot be reached: its name is not known"
+
+    run(main())
+
+
+def test_who_accepts_and_says_nothing_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def main() -> None:
+        monkeypatch.setattr(link_module, "CONNECT_TIMEOUT_S", 0.1)
+        async with server(silent) as port:
+            said = await refused(address_of(port))
+
+            assert said == f"redis at 127.0.0.1:{port} does not answer"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks another protocol than Redis"),
+        (b"$9999999999\r\n" + b"x" * (REPLY_BYTES_MAX + 1), f"sent a reply of more than {REPLY_BYTES_MAX} bytes"),
+        (b"+OK\r\n+OK\r\n", "answered what nobody asked"),
+        (b"-LOADING secret words\r\n", "is loading its data"),
+        (b"-STRANGE secret words\r\n", "answered STRANGE"),
+        (b"", "closed the connection"),
+    ],
+)
+def test_an_absurd_answer_ends_the_connection(answer: bytes, expected: str) -> None:
+    async def absurd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        async with server(absurd) as port:
+            address = address_of(port)
+            try:
+                link = await Link.open(address, address.endpoints[0])
+            except BrokerAway as error:
+                said = error.message
+            else:
+                said = await link.lost
+
+            assert said == f"redis at 127.0.0.1:{port} {expected}"
+
+    run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_network_that_swallows_everything_is_noticed(redis: RedisServer, loop: str) -> None:
+    async def main() -> None:
+        open_ = asyncio.Event()
+        open_.set()
+
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            from_redis, to_redis = await asyncio.open_connection("127.0.0.1", redis.port)
+
+            async def pour(source: asyncio.StreamReader, drain: asyncio.StreamWriter) -> None:
+                while data := await source.read(65536):
+                    if open_.is_set():
+                        drain.write(data)
+
+            try:
+                await asyncio.gather(pour(reader, to_redis), pour(from_redis, writer))
+            finally:
+                to_redis.transport.abort()
+
+        async with server(forward) as port:
+            async with hearing(redis.port, address=address_of(port), canary_interval_s=0.1, canary_timeout_s=0.5) as (
+                here,
+                publish,
+            ):
+                (hearer,) = await here.subscribe(b"x")
+
+                open_.clear()
+                await publish(b"x", b"swallowed")
+                await until(lambda: here.condition.reason == f"redis at 127.0.0.1:{port} does not answer")
+                open_.set()
+                await until(lambda: hearer.subscribed == 2)
+                await publish(b"x", b"1")
+                await until(lambda: hearer.told == [b"1"])
+
+                assert here.condition.gaps == 1
+
+    run(main(), loop)
+
+
+class _Nobody:
+    def on_message(self, payload: bytes) -> None:
+        raise AssertionError("nothing was published")
+
+    def on_subscribed(self) -> None:
+        raise AssertionError("it is forbidden")
