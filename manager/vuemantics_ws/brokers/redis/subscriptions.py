@@ -35,7 +35,7 @@ class Condition(NamedTuple):
 
 
 class Subscriptions:
-    """All that one process hears from Redis. Made in a running loop.
+    """All that one process hears from Redis.
 
     Args:
         address: a server, Sentinels, or a Redis Cluster, where channels are sharded (SSUBSCRIBE).
@@ -74,10 +74,11 @@ class Subscriptions:
         else:
             self._source = self._feed(self._connect, lambda: canary_channel(0), self._turned, _nobody)
         self._state = self._source.state
-        self._since = asyncio.get_running_loop().time()
+        self._since = 0.0
 
     def start(self) -> None:
-        """Begin to connect, again and again until it succeeds."""
+        """Begin to connect, again and again until it succeeds. Needs a running loop."""
+        self._since = asyncio.get_running_loop().time()
         self._source.start()
 
     async def stop(self) -> None:
