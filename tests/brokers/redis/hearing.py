@@ -38,6 +38,9 @@ def at(port: int) -> RedisAddress:
     return RedisAddress("server", (Endpoint("127.0.0.1", port),))
 
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
 class Hearer:
     """A subscriber that remembers."""
 
@@ -145,6 +148,32 @@ async def hearing(
     finally:
         await here.subscriptions.stop()
         await publisher.close()
+
+
+@asynccontextmanager
+async def serving(serve: Serve) -> AsyncIterator[int]:
+    """One that is no Redis. Its port."""
+    tasks: set[asyncio.Task[None] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        handlers = [task for task in tasks if task is not None]
+        for task in handlers:
+            task.cancel()
+        await asyncio.wait(handlers)
+        await listening.wait_closed()
 
 
 async def until(reached: Callable[[], bool], within_s: float = WITHIN_S) -> None:

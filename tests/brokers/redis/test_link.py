@@ -2,47 +2,17 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.brokers.redis.hearing import LOOPS, at, hearing, run, until
+from tests.brokers.redis.hearing import LOOPS, Hearer, at, hearing, run, serving, until
 from tests.redis_server import RedisServer
 from vuemantics_ws.brokers.redis import link as link_module
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
 from vuemantics_ws.brokers.redis.link import REPLY_BYTES_MAX, Link
 from vuemantics_ws.errors import BrokerAway
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[int]:
-    """One that is no Redis. Its port."""
-    tasks: set[asyncio.Task[None] | None] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
-        try:
-            await serve(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        serving = [task for task in tasks if task is not None]
-        for task in serving:
-            task.cancel()
-        await asyncio.wait(serving)
-        await listening.wait_closed()
 
 
 def address_of(port: int, **more: Any) -> RedisAddress:
@@ -178,7 +148,7 @@ def test_who_accepts_and_says_nothing_does_not_answer(monkeypatch: pytest.Monkey
 
     async def main() -> None:
         monkeypatch.setattr(link_module, "CONNECT_TIMEOUT_S", 0.1)
-        async with server(silent) as port:
+        async with serving(silent) as port:
             said = await refused(address_of(port))
 
             assert said == f"redis at 127.0.0.1:{port} does not answer"
@@ -205,7 +175,7 @@ def test_an_absurd_answer_ends_the_connection(answer: bytes, expected: str) -> N
         writer.close()
 
     async def main() -> None:
-        async with server(absurd) as port:
+        async with serving(absurd) as port:
             address = address_of(port)
             try:
                 link = await Link.open(address, address.endpoints[0])
@@ -215,6 +185,73 @@ def test_an_absurd_answer_ends_the_connection(answer: bytes, expected: str) -> N
                 said = await link.lost
 
             assert said == f"redis at 127.0.0.1:{port} {expected}"
+
+    run(main())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_a_socket_does_not_take_at_once_waits_in_order(loop: str) -> None:
+    chunks = [b"%03d" % number * 30_000 for number in range(100)]
+
+    async def main() -> None:
+        taken = asyncio.Event()
+        received = bytearray()
+
+        async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1024)
+            writer.write(b"+OK\r\n")
+            await taken.wait()
+            while data := await reader.read(65536):
+                received.extend(data)
+
+        async with serving(late) as port:
+            address = address_of(port)
+            link = await Link.open(address, address.endpoints[0])
+            for chunk in chunks:
+                link.send(chunk)
+
+            assert sum(map(len, link._unsent)) > 1_000_000
+            taken.set()
+            await until(lambda: len(received) == sum(map(len, chunks)))
+
+            assert bytes(received) == b"".join(chunks)
+            link.drop("done")
+
+    run(main(), loop)
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_confirm_is_left(redis: RedisServer) -> None:
+    async def main() -> None:
+        swallowing = True
+
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            from_redis, to_redis = await asyncio.open_connection("127.0.0.1", redis.port)
+
+            async def there() -> None:
+                while data := await reader.read(65536):
+                    if not (swallowing and b"lost-on-the-way" in data):
+                        to_redis.write(data)
+
+            async def back() -> None:
+                while data := await from_redis.read(65536):
+                    writer.write(data)
+
+            try:
+                await asyncio.gather(there(), back())
+            finally:
+                to_redis.transport.abort()
+
+        async with serving(forward) as port:
+            async with hearing(redis.port, address=address_of(port), canary_interval_s=0.1, canary_timeout_s=0.5) as (here, _):
+                hearer = Hearer()
+                here.subscriptions.subscribe(b"lost-on-the-way", hearer)
+                await until(lambda: not here.condition.connected)
+                assert here.condition.reason == f"redis at 127.0.0.1:{port} does not confirm what it was asked for"
+
+                swallowing = False
+                await until(lambda: hearer.subscribed == 1)
+                await here.connected()
 
     run(main())
 
@@ -239,7 +276,7 @@ def test_a_network_that_swallows_everything_is_noticed(redis: RedisServer, loop:
             finally:
                 to_redis.transport.abort()
 
-        async with server(forward) as port:
+        async with serving(forward) as port:
             async with hearing(redis.port, address=address_of(port), canary_interval_s=0.1, canary_timeout_s=0.5) as (
                 here,
                 publish,

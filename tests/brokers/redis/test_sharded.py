@@ -6,10 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.brokers.redis.hearing import Hearer, Hearing, PatternHearer, hearing, run, until
+from tests.brokers.redis.hearing import Hearer, Hearing, PatternHearer, hearing, run, serving, until
 from tests.redis_server import RedisCluster, RedisServer, SentinelSet, wait_until
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
+from vuemantics_ws.brokers.redis.sentinels import connect_to_master
 from vuemantics_ws.brokers.redis.slots import slot
+from vuemantics_ws.errors import BrokerAway
 
 
 def cluster_at(*servers: RedisServer) -> RedisAddress:
@@ -187,6 +189,51 @@ def test_the_master_is_where_the_sentinels_say(sentinels: SentinelSet) -> None:
             assert sentinels.master_port() == sentinels.replica.port != former
             assert here.condition.gaps == 1
             assert "vuemantics-ws" in sentinels.replica.cli("client", "list", "type", "pubsub")
+
+    run(main())
+
+
+def test_a_replica_that_a_sentinel_takes_for_the_master_is_not_listened_to(redis: RedisServer) -> None:
+    async def main() -> None:
+        with RedisServer("--replicaof", "127.0.0.1", str(redis.port)) as replica:
+
+            async def behind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.read(1024)
+                writer.write(b"+OK\r\n")
+                await reader.read(1024)
+                writer.write(b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(replica.port)), replica.port))
+                await reader.read(1024)
+
+            async with serving(behind) as port:
+                address = RedisAddress("sentinel", (Endpoint("127.0.0.1", port),), master="main")
+
+                with pytest.raises(BrokerAway) as raised:
+                    await connect_to_master(address)
+
+                assert raised.value.message == f"redis at 127.0.0.1:{replica.port} is a replica that takes no writes"
+
+    run(main())
+
+
+def test_sentinels_that_know_no_such_master_are_named() -> None:
+    async def main() -> None:
+        async def ignorant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1024)
+            writer.write(b"+OK\r\n")
+            await reader.read(1024)
+            writer.write(b"*-1\r\n")
+            await reader.read(1024)
+
+        async with serving(ignorant) as port:
+            address = RedisAddress("sentinel", (Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", port)), master="main")
+
+            with pytest.raises(BrokerAway) as raised:
+                await connect_to_master(address)
+
+            assert raised.value.message == (
+                "sentinel at 127.0.0.1:1 cannot be reached: connection refused; "
+                f"the sentinel at 127.0.0.1:{port} knows no master 'main'"
+            )
 
     run(main())
 
