@@ -113,12 +113,12 @@ def read_state(message: bytes, now: float) -> Stored:
     Raises:
         ValueError: it is nothing that a script of ours told.
     """
-    end = message.index(b"\n")
-    attempt, seq, flags, incarnation, age_ms, digest, outcome, owner = message[:end].split(b" ", 7)
+    attempt, seq, flags, incarnation, age_ms, digest, outcome, rest = message.split(b" ", 7)
+    owner, payload = rest.split(b"\n", 1)
     head = Head(
         Version(int(attempt), int(seq)),
         b"t" in flags,
-        Frame(message[end + 1 :]),
+        Frame(payload),
         _read_owner(owner) if owner else None,
         unhexlify(digest),
         None if outcome == b"-" else unhexlify(outcome),
