@@ -5,9 +5,10 @@ The manager
     :class:`CloseCode` has the codes with which a connection ends.
 
 Brokers
-    :class:`MemoryBroker` makes a manager the whole thing, within one process; :class:`Broker` says what another one would
-    have to promise. An :class:`Event` is published, a :class:`Head` the newest one of an upload. A :class:`Receipt` tells a
-    publisher what became of its event: a :class:`Verdict`, and the :class:`Version` at which the upload now stands.
+    :class:`MemoryBroker` makes a manager the whole thing, within one process; :class:`RedisBroker` makes any number of
+    processes one system; :class:`Broker` says what another one would have to promise, :class:`Health` how one is. An
+    :class:`Event` is published, a :class:`Head` the newest one of an upload. A :class:`Receipt` tells a publisher what became
+    of its event: a :class:`Verdict`, and the :class:`Version` at which the upload now stands.
 
 Access
     An :data:`Access` rule says who may have what: :func:`owner_only`, :func:`anyone`, or one of your own.
@@ -17,8 +18,8 @@ Messages
     :class:`Stage`, then :class:`UploadCompleted` or :class:`UploadFailed`.
 
 Errors
-    :class:`VuemanticsError` is the root; :class:`BadEvent`, :class:`LimitReached` and :class:`BadSetting` are those that an
-    application meets.
+    :class:`VuemanticsError` is the root; :class:`BadEvent`, :class:`BrokerAway`, :class:`LimitReached` and :class:`BadSetting`
+    are those that an application meets.
 
 Time
     A :class:`Clock` is passed in wherever time matters; :class:`SystemClock` is the machine's.
@@ -31,13 +32,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vuemantics_ws.ambient import Clock, SystemClock
-    from vuemantics_ws.brokers.base import Broker, Receipt
+    from vuemantics_ws.brokers.base import Broker, Health, Receipt
     from vuemantics_ws.brokers.memory import MemoryBroker
+    from vuemantics_ws.brokers.redis.broker import RedisBroker
     from vuemantics_ws.closing import CloseCode
     from vuemantics_ws.connection_manager import ConnectionManager
     from vuemantics_ws.core.access import Access, anyone, owner_only
     from vuemantics_ws.core.upload import Event, Head, Verdict, Version
-    from vuemantics_ws.errors import BadEvent, BadSetting, LimitReached, VuemanticsError
+    from vuemantics_ws.errors import BadEvent, BadSetting, BrokerAway, LimitReached, VuemanticsError
     from vuemantics_ws.limits import Limits
     from vuemantics_ws.messages import ProgressPayload, Stage, Status, UploadCompleted, UploadFailed, UploadProgress
 
@@ -48,16 +50,19 @@ __all__ = [
     "BadEvent",
     "BadSetting",
     "Broker",
+    "BrokerAway",
     "Clock",
     "CloseCode",
     "ConnectionManager",
     "Event",
     "Head",
+    "Health",
     "LimitReached",
     "Limits",
     "MemoryBroker",
     "ProgressPayload",
     "Receipt",
+    "RedisBroker",
     "Stage",
     "Status",
     "SystemClock",
@@ -74,13 +79,14 @@ __all__ = [
 
 _HOMES = {
     "ambient": ("Clock", "SystemClock"),
-    "brokers.base": ("Broker", "Receipt"),
+    "brokers.base": ("Broker", "Health", "Receipt"),
     "brokers.memory": ("MemoryBroker",),
+    "brokers.redis.broker": ("RedisBroker",),
     "closing": ("CloseCode",),
     "connection_manager": ("ConnectionManager",),
     "core.access": ("Access", "anyone", "owner_only"),
     "core.upload": ("Event", "Head", "Verdict", "Version"),
-    "errors": ("BadEvent", "BadSetting", "LimitReached", "VuemanticsError"),
+    "errors": ("BadEvent", "BadSetting", "BrokerAway", "LimitReached", "VuemanticsError"),
     "limits": ("Limits",),
     "messages": ("ProgressPayload", "Stage", "Status", "UploadCompleted", "UploadFailed", "UploadProgress"),
 }

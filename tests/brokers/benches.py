@@ -1,13 +1,18 @@
 """Brokers to be tested, each with what the contract suite needs to see of it. A new broker adds a factory here."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from tests.events import read
-from vuemantics_ws.brokers.base import Broker, Receipt
+from tests.events import progress, read
+from vuemantics_ws.brokers.base import Broker, Deliver, Receipt
 from vuemantics_ws.brokers.memory import MemoryBroker
+from vuemantics_ws.brokers.redis.broker import RedisBroker
 from vuemantics_ws.core.upload import Head
+from vuemantics_ws.errors import BrokerAway
 from vuemantics_ws.limits import Limits
 
 
@@ -33,8 +38,13 @@ class Bench:
     told: list[tuple[str, Head]] = field(default_factory=list)
     """Everything that was delivered, in order."""
 
+    told_besides: Deliver | None = None
+    """Called with everything that is delivered."""
+
     def deliver(self, upload_id: str, head: Head) -> None:
         self.told.append((upload_id, head))
+        if self.told_besides is not None:
+            self.told_besides(upload_id, head)
 
     async def publish(self, published: bytes, owner: str | None = None) -> Receipt:
         return await self.broker.publish(read(published, owner))
@@ -46,8 +56,19 @@ class Bench:
         await self.settle()
         return found
 
+    def newest(self, upload_id: str) -> Head | None:
+        """What was told last."""
+        return next((head for told_of, head in reversed(self.told) if told_of == upload_id), None)
+
     def versions(self, upload_id: str) -> list[tuple[int, int]]:
         return [head.version for told_of, head in self.told if told_of == upload_id]
+
+
+async def until(reached: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Looks again and again, and gives everybody else their turn between."""
+    async with asyncio.timeout(within_s):
+        while not reached():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.002)
 
 
 OpenBench = Callable[[], AbstractAsyncContextManager[Bench]]
@@ -64,4 +85,50 @@ async def memory_bench(*, clock: HandClock | None = None, limits: Limits | None 
     await bench.broker.stop()
 
 
-BENCHES: dict[str, OpenBench] = {"memory": memory_bench}
+_numbers = itertools.count()
+
+
+@asynccontextmanager
+async def redis_bench(url: str, **options: Any) -> AsyncIterator["RedisBench"]:
+    """A broker under a prefix of its own, and hearing no plain publishers; ``options`` are the broker's, and decide."""
+    options = {"prefix": f"bench-{next(_numbers)}:", "adopt": False, **options}
+    bench = RedisBench(RedisBroker(url, **options))
+    try:
+        await bench.broker.start(bench.deliver)
+        yield bench
+    finally:
+        await bench.broker.stop()
+
+
+class RedisBench(Bench):
+    """Settles by what comes back on the connections on which everything comes: what was before it has come, too."""
+
+    broker: RedisBroker
+
+    def __init__(self, broker: RedisBroker) -> None:
+        super().__init__(broker, self._settle)
+        self._markers: dict[str, asyncio.Event] = {}
+        self._settling = asyncio.Lock()
+
+    def deliver(self, upload_id: str, head: Head) -> None:
+        if upload_id in self._markers:
+            self._markers[upload_id].set()
+        else:
+            super().deliver(upload_id, head)
+
+    async def _settle(self) -> None:
+        """Does nothing where the broker has been stopped."""
+        async with self._settling:
+            for upload_id in MARKERS[self.broker.name]:
+                self._markers[upload_id] = asyncio.Event()
+                found: asyncio.Future[Head | None] = asyncio.get_running_loop().create_future()
+                self.broker.watch(upload_id, found.set_result)
+                await found
+                with suppress(BrokerAway):
+                    await self.broker.publish(read(progress(upload_id=upload_id, number=next(_numbers))))
+                    await self._markers[upload_id].wait()
+                self.broker.unwatch(upload_id)
+
+
+MARKERS = {"redis": ["marker-0"], "redis-cluster": ["marker-3", "marker-2", "marker-0"]}
+"""In a Redis Cluster one in each third of the slots, so that each of its masters has one."""

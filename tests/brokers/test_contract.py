@@ -2,32 +2,47 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
+import uvloop
 
-from tests.brokers.benches import BENCHES, Bench
+from tests.brokers.benches import Bench, memory_bench, redis_bench
 from tests.core import judge_vectors
 from tests.events import completed, failed, progress
-from vuemantics_ws.core.upload import Verdict
+from vuemantics_ws.core.upload import Head, Verdict
+from vuemantics_ws.limits import Limits
+
+SHORT_HISTORIES = [name for name in judge_vectors.at_one_instant() if len([*judge_vectors.steps_of(name)]) < 100]
+"""The others are for the judges alone."""
 
 Act = Callable[[Bench], Awaitable[None]]
 Run = Callable[[Act], None]
 
 
-@pytest.fixture(params=list(BENCHES))
+@pytest.fixture(params=["memory", "redis", "redis on uvloop", pytest.param("redis-cluster", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest) -> Run:
     """Runs a test's coroutine with a broker that is opened before it and stopped after it."""
-    open_bench = BENCHES[request.param]
+
+    def bench() -> AbstractAsyncContextManager[Bench]:
+        if request.param == "memory":
+            return memory_bench()
+        server = request.getfixturevalue("redis_cluster" if request.param == "redis-cluster" else "redis_server")
+        return redis_bench(server.url)
 
     async def opened(act: Act) -> None:
-        async with open_bench() as bench:
-            await asyncio.wait_for(act(bench), 30)
+        async with bench() as opened:
+            await asyncio.wait_for(act(opened), 30)
 
-    return lambda act: asyncio.run(opened(act))
+    def run(act: Act) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if "uvloop" in request.param else None) as runner:
+            runner.run(opened(act))
+
+    return run
 
 
 class TestJudging:
-    @pytest.mark.parametrize("name", judge_vectors.at_one_instant())
+    @pytest.mark.parametrize("name", SHORT_HISTORIES)
     def test_a_history_is_judged_as_the_vectors_say(self, run: Run, name: str) -> None:
         upload_id = judge_vectors.upload_id()
 
@@ -42,12 +57,12 @@ class TestJudging:
                 assert step.head in (None, receipt.version)
                 if receipt.verdict is Verdict.ACCEPTED:
                     accepted.append(receipt.version)
+                    await bench.settle()
                 if step.leaves is not None or step.owned_by is not None:
                     head = await bench.broker.head(upload_id)
                     assert head is not None
                     assert step.owned_by in (None, head.owner)
                     assert step.leaves in (None, head.frame.payload)
-            await bench.settle()
             assert bench.versions(upload_id) == accepted
 
         run(act)
@@ -122,9 +137,10 @@ class TestTelling:
     def test_whoever_watches_is_told_of_every_event_in_order(self, run: Run) -> None:
         async def act(bench: Bench) -> None:
             await bench.watch("u")
-            receipts = [await bench.publish(progress(upload_id="u", number=number)) for number in range(3)]
-            await bench.publish(completed(upload_id="u"))
-            await bench.settle()
+            receipts = []
+            for published in (*(progress(upload_id="u", number=number) for number in range(3)), completed(upload_id="u")):
+                receipts.append(await bench.publish(published))
+                await bench.settle()
 
             assert bench.versions("u") == [(1, 1), (1, 2), (1, 3), (1, 4)]
             assert [head.terminal for _, head in bench.told] == [False, False, False, True]
@@ -138,7 +154,7 @@ class TestTelling:
             for attempt in (1, 3, 2):
                 for seq in (2, 1, 5, 4, 5, 7):
                     await bench.publish(progress(number=attempt * 10 + seq, upload_id="u", version=(attempt, seq)))
-            await bench.settle()
+                    await bench.settle()
 
             assert bench.versions("u") == [(1, 2), (1, 5), (1, 7), (3, 2), (3, 5), (3, 7)]
 
@@ -161,6 +177,7 @@ class TestTelling:
         async def act(bench: Bench) -> None:
             await bench.watch("u")
             await bench.publish(progress(upload_id="u"), "alice")
+            await bench.settle()
             await bench.publish(completed(upload_id="u", version=(1, 9)))
             await bench.settle()
 
@@ -169,6 +186,60 @@ class TestTelling:
             assert ended.frame.payload == completed(upload_id="u", version=(1, 9))
             assert (begun.owner, ended.owner) == ("alice", "alice")
             assert b"alice" not in begun.frame.data
+
+        run(act)
+
+    def test_the_largest_event_arrives_whole(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            room = Limits().event_bytes_max - len(progress(upload_id="u", text=""))
+            published = progress(upload_id="u", text="ä" * (room // 2))
+            await bench.watch("u")
+            await bench.publish(published)
+            await bench.settle()
+
+            [(_, head)] = bench.told
+            assert head.frame.payload == published.replace(b"{", b'{"attempt":1,"seq":1,', 1)
+
+        run(act)
+
+    def test_whatever_is_skipped_the_newest_is_told_last(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            uploads = [f"u{number}" for number in range(10)]
+            for upload_id in uploads:
+                await bench.watch(upload_id)
+            said = [progress(upload_id=upload_id, number=number) for number in range(30) for upload_id in uploads]
+            await asyncio.gather(*map(bench.publish, said))
+            await asyncio.gather(*(bench.publish(completed(upload_id=upload_id)) for upload_id in uploads))
+            await bench.settle()
+
+            for upload_id in uploads:
+                told = [head for told_of, head in bench.told if told_of == upload_id]
+                assert told[-1].terminal
+                assert told[-1].version == (1, 31)
+                assert bench.versions(upload_id) == sorted(set(bench.versions(upload_id)))
+
+        run(act)
+
+    def test_whoever_is_told_may_watch_and_unwatch(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            await bench.publish(progress(upload_id="v"))
+            found: list[Head | None] = []
+            told: list[str] = []
+
+            def deliver(upload_id: str, head: Head) -> None:
+                told.append(upload_id)
+                bench.broker.unwatch(upload_id)
+                bench.broker.watch("v", found.append)
+
+            bench.told_besides = deliver
+            await bench.watch("u")
+            await bench.publish(progress(upload_id="u", number=1))
+            await bench.settle()
+            await bench.publish(progress(upload_id="u", number=2))
+            await bench.settle()
+
+            assert told == ["u"]
+            assert [head and head.version for head in found] == [(1, 1)]
 
         run(act)
 
@@ -218,7 +289,9 @@ class TestWatching:
             await bench.publish(progress(upload_id="u", number=1))
             await bench.settle()
             bench.broker.unwatch("u")
-            receipt = await bench.publish(progress(upload_id="u", number=2))
+            await bench.publish(progress(upload_id="u", number=2))
+            await bench.settle()
+            receipt = await bench.publish(progress(upload_id="u", number=3))
             await bench.settle()
 
             assert bench.versions("u") == [(1, 1)]
@@ -261,6 +334,88 @@ class TestWatching:
             bench.broker.unwatch("u")
 
             assert await bench.broker.head("u") is None
+            assert await bench.watch("u") == [None]
+
+        run(act)
+
+    def test_who_watches_again_at_once_is_answered_and_told_once(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            await bench.publish(progress(upload_id="u", number=0))
+            await bench.watch("u")
+            bench.broker.unwatch("u")
+            forgone: list[Head | None] = []
+            bench.broker.watch("u", forgone.append)
+            at_once = len(forgone)
+            bench.broker.unwatch("u")
+            [head] = await bench.watch("u")
+            await bench.publish(progress(upload_id="u", number=1))
+            await bench.settle()
+
+            assert head is not None
+            assert head.version == (1, 1)
+            assert len(forgone) == at_once
+            assert bench.versions("u") == [(1, 2)]
+            assert bench.broker.watches == 1
+
+        run(act)
+
+    def test_many_that_are_watched_in_one_turn_are_all_answered_once(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            uploads = [f"u{number}" for number in range(300)]
+            await asyncio.gather(*(bench.publish(progress(upload_id=upload_id)) for upload_id in uploads[::2]))
+            found: dict[str, list[Head | None]] = {upload_id: [] for upload_id in uploads}
+            for upload_id in uploads:
+                bench.broker.watch(upload_id, found[upload_id].append)
+            await bench.settle()
+
+            assert [[head and head.version for head in heads] for heads in found.values()] == [[(1, 1)], [None]] * 150
+            assert bench.broker.watches == 300
+            assert bench.told == []
+
+        run(act)
+
+    def test_what_is_published_while_a_watch_is_being_answered_is_part_of_it_or_follows(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            found: dict[str, list[Head | None]] = {f"u{number}": [] for number in range(50)}
+            publishing = [asyncio.create_task(bench.publish(completed(upload_id=upload_id))) for upload_id in found]
+            for upload_id, heads in found.items():
+                bench.broker.watch(upload_id, heads.append)
+                await asyncio.sleep(0)
+            await asyncio.gather(*publishing)
+            await bench.settle()
+
+            for upload_id, [head] in found.items():
+                assert [*([head.version] if head is not None else []), *bench.versions(upload_id)] == [(1, 1)]
+
+        run(act)
+
+    def test_when_all_watches_have_ended_nothing_is_left_of_them(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            for upload_id in ("u", "v", "w"):
+                await bench.watch(upload_id)
+            watched = bench.broker.watches
+            for upload_id in ("u", "v", "w"):
+                bench.broker.unwatch(upload_id)
+
+            assert (watched, bench.broker.watches) == (3, 0)
+
+        run(act)
+
+
+class TestHealth:
+    def test_a_broker_that_works_is_ready_and_says_no_more(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            await bench.settle()
+
+            health = bench.broker.health
+            assert (health.ready, health.reason, health.gaps) == (True, None, 0)
+
+        run(act)
+
+    def test_a_broker_that_was_stopped_finds_nothing(self, run: Run) -> None:
+        async def act(bench: Bench) -> None:
+            await bench.broker.stop()
+
             assert await bench.watch("u") == [None]
 
         run(act)

@@ -40,7 +40,7 @@ Deliver = Callable[[str, Head], None]
 """``deliver(upload_id, head)``: called with each accepted event of a watched upload, in order of version."""
 
 Found = Callable[[Head | None], None]
-"""Called once with the head that a watch found, None where there is none."""
+"""Called once with the head that a watch found, None where there is none, or where the broker is away."""
 
 
 class Broker(Protocol):
@@ -52,8 +52,9 @@ class Broker(Protocol):
 
     **Order.** For one upload, versions only grow.
 
-    **Failure.** A broker that loses its connection delivers what moved meanwhile when it is back. It never calls ``deliver``
-    for an upload after ``unwatch``.
+    **Failure.** A broker that loses its connection delivers what moved meanwhile when it is back. While it is away, ``watch``
+    finds nothing within seconds, and what there was to find is delivered later; ``publish`` and ``head`` raise
+    :class:`vuemantics_ws.errors.BrokerAway`. It never calls ``deliver`` for an upload after ``unwatch``.
 
     ``found`` and ``deliver`` are plain calls: they run in the loop's thread, return at once and raise nothing. ``watch`` is a
     call with an answer rather than a coroutine, because a gateway asks while it parses a socket's bytes: a broker that knows
@@ -61,7 +62,7 @@ class Broker(Protocol):
     """
 
     async def start(self, deliver: Deliver) -> None:
-        """Must be called once, before anything else."""
+        """Must be called once, before anything else. It does not wait for a server that is away."""
         ...
 
     async def stop(self) -> None:
@@ -69,7 +70,11 @@ class Broker(Protocol):
         ...
 
     async def publish(self, event: Event) -> Receipt:
-        """Judge, keep and tell, as one step. Being cancelled leaves either all of it done or nothing."""
+        """Judge, keep and tell, as one step. Being cancelled leaves either all of it done or nothing.
+
+        Raises:
+            BrokerAway: whether it was done is not known. Publishing the same bytes again does no harm.
+        """
         ...
 
     def watch(self, upload_id: str, found: Found) -> None:
@@ -81,7 +86,11 @@ class Broker(Protocol):
         ...
 
     async def head(self, upload_id: str) -> Head | None:
-        """The newest accepted event, without watching."""
+        """The newest accepted event, without watching.
+
+        Raises:
+            BrokerAway: nobody knows now.
+        """
         ...
 
     @property

@@ -49,3 +49,7 @@ class Keys:
     def nodes_channel(self) -> bytes:
         """Where all nodes are spoken to."""
         return b"%bnodes" % self._channel_prefix
+
+    def canary_channel(self, name: str, number: int) -> bytes:
+        """Where a process hears itself, on its connection to one server; also the key of the trace that this leaves."""
+        return b"%bcanary:{%b-%d}" % (self._channel_prefix, name.encode(), number)

@@ -1,0 +1,81 @@
+"""A node's interest in one upload."""
+
+from collections.abc import Callable
+
+from vuemantics_ws.brokers.base import Found
+from vuemantics_ws.brokers.redis.heads import Stored, read_state
+
+DIRECT = ord("!")
+"""With this begins what is said to an upload's followers and is no state of it."""
+
+
+class Watch:
+    """Hears an upload's channel, and knows the newest state of which it has been told.
+
+    Args:
+        found: what is still owed to whoever watches, None once it has been called.
+        heard: called with the first message after each :meth:`read`.
+        subscribed: called when a gap has ended, and at the first subscription.
+        said: called with each message that is no state.
+    """
+
+    __slots__ = ("_heard", "_messages", "_said", "_subscribed", "ended", "found", "stored", "upload_id")
+
+    def __init__(
+        self,
+        upload_id: str,
+        found: Found,
+        *,
+        heard: "Callable[[Watch], None]",
+        subscribed: "Callable[[Watch], None]",
+        said: Callable[[str, bytes], None],
+    ) -> None:
+        self.upload_id = upload_id
+        self.found: Found | None = found
+        self.stored: Stored | None = None
+        self.ended = False
+        self._messages: list[bytes] = []
+        self._heard = heard
+        self._subscribed = subscribed
+        self._said = said
+
+    def on_message(self, payload: bytes) -> None:
+        if payload[0] == DIRECT:
+            self._said(self.upload_id, payload)
+            return
+        if not self._messages:
+            self._heard(self)
+        self._messages.append(payload)
+
+    def on_subscribed(self) -> None:
+        self._subscribed(self)
+
+    def read(self, now: float) -> bool:
+        """Take the newest of what was heard, and read no more than that needs. Returns whether Redis should be asked.
+
+        Versions grow under one incarnation, so the last message is the newest, and all that was heard before it may stay
+        unread. A head that Redis has lost and begun anew shows by another incarnation: then everything is looked at, and Redis
+        is asked where what it has now is not above what is known here.
+        """
+        messages, self._messages = self._messages, []
+        known = self.stored
+        doubtful = False
+        for message in reversed(messages):
+            stored = read_state(message, now)
+            self.take(stored)
+            assert self.stored is not None
+            doubtful = doubtful or stored.incarnation != self.stored.incarnation
+            if known is not None and stored.incarnation == known.incarnation:
+                break
+        return doubtful
+
+    def take(self, stored: Stored) -> None:
+        """Know a state, if it is above what is known.
+
+        The same state under another incarnation is what Redis was given back: its incarnation is the one to go by.
+        """
+        known = self.stored
+        if known is None or stored.head.version > known.head.version:
+            self.stored = stored
+        elif stored.head.version == known.head.version and stored.head.digest == known.head.digest:
+            self.stored = Stored(known.head, stored.incarnation)
