@@ -30,7 +30,13 @@ class Relay:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._port}"
 
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
     async def mend(self) -> None:
+        if self._server is not None:
+            return
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 

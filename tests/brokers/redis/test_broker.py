@@ -44,6 +44,27 @@ class TestManyNodes:
 
         with_brokers([redis_server.url] * 2, act, prefix=prefix)
 
+    def test_a_head_that_redis_has_lost_and_begun_anew_is_lifted_above_what_is_known(
+        self, redis_server: RedisServer, prefix: str
+    ) -> None:
+        async def act(benches: list[RedisBench]) -> None:
+            first, second = benches
+            await first.watch("u")
+            for number in range(3):
+                await second.publish(progress(upload_id="u", number=number), "alice")
+            await first.settle()
+            await first.broker.commands.execute("DEL", first.broker.keys.head("u"))
+            receipt = await second.publish(progress(upload_id="u", number=3))
+            await until(lambda: first.versions("u")[-1] == (1, 4))
+
+            assert receipt.version == (1, 1)
+            head = await second.broker.head("u")
+            assert head is not None
+            assert (head.version, head.owner) == ((1, 4), "alice")
+            assert first.told[-1][1].frame.payload == head.frame.payload
+
+        with_brokers([redis_server.url] * 2, act, prefix=prefix)
+
     def test_each_has_an_id_of_its_own_dice(self) -> None:
         ids = {RedisBroker("redis://127.0.0.1", dice=random.Random(seed)).node_id for seed in (1, 2, 1)}
 

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.brokers.benches import RedisBench, redis_bench, until
+from tests.brokers.redis.emptying import empty
 from tests.brokers.redis.opening import with_brokers
 from tests.brokers.redis.relay import Relay
 from tests.events import completed, progress
@@ -189,9 +190,3 @@ class TestTheyLoseItAtDifferentTimes:
                 await during(benches, trouble, publishers=3)
 
         asyncio.run(opened())
-
-
-def empty(server: RedisServer, prefix: str) -> None:
-    """What FLUSHALL does, for this prefix alone."""
-    keys = server.cli("keys", f"{prefix.replace('[', '?').replace(']', '?')}*").split()
-    server.cli("del", *keys, "nothing")

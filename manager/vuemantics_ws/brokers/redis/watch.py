@@ -59,15 +59,14 @@ class Watch:
         """
         messages, self._messages = self._messages, []
         known = self.stored
-        doubtful = False
+        last = None
         for message in reversed(messages):
             stored = read_state(message, now)
             self.take(stored)
-            assert self.stored is not None
-            doubtful = doubtful or stored.incarnation != self.stored.incarnation
+            last = last or stored
             if known is not None and stored.incarnation == known.incarnation:
                 break
-        return doubtful
+        return last is not None and self.stored is not None and last.incarnation != self.stored.incarnation
 
     def take(self, stored: Stored) -> None:
         """Know a state, if it is above what is known.
