@@ -16,7 +16,7 @@ from tests.brokers.redis.emptying import empty
 from tests.brokers.redis.opening import with_brokers
 from tests.brokers.redis.relay import Relay
 from tests.events import completed, progress
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisCluster, RedisServer, SentinelSet
 from vuemantics_ws.errors import BrokerAway
 
 UPLOADS = [f"u{number}" for number in range(20)]
@@ -164,6 +164,33 @@ class TestOneServer:
 
         with RedisServer() as server:
             with_brokers([server.url] * 2, act)
+
+
+@pytest.mark.slow
+class TestManyServers:
+    def test_a_replica_takes_the_place_of_a_master_that_died(self) -> None:
+        """What the master had accepted and not yet replicated, the nodes give back."""
+
+        async def act(benches: list[RedisBench]) -> None:
+            async def trouble() -> None:
+                servers.master.kill()
+                await until(lambda: not any(bench.broker.health.ready for bench in benches))
+                await until(lambda: all(bench.broker.health.ready for bench in benches), within_s=20.0)
+
+            await during(benches, trouble, publishers=2)
+
+        with SentinelSet() as servers:
+            with_brokers([servers.url] * 2, act)
+
+    def test_one_master_of_a_redis_cluster_comes_back_empty(self) -> None:
+        async def act(benches: list[RedisBench]) -> None:
+            async def trouble() -> None:
+                await asyncio.to_thread(servers.servers[1].restart, lose_data=True)
+
+            await during(benches, trouble, publishers=2)
+
+        with RedisCluster() as servers:
+            with_brokers([servers.url] * 2, act)
 
 
 @pytest.mark.slow
