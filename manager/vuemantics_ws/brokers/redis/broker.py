@@ -5,6 +5,7 @@ import logging
 import random
 import socket
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from vuemantics_ws.ambient import Clock, SystemClock, system_random
@@ -25,6 +26,9 @@ from vuemantics_ws.limits import Limits
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 2.0
+
+TOLD_A_TURN = 1_024
+"""Of so many uploads the newest state is passed on in one turn of the loop: more than one read brings, and some milliseconds."""
 
 TRACE_S = 15
 """How long the trace of a canary lasts. Where it is gone before, Redis has lost its data."""
@@ -103,7 +107,8 @@ class RedisBroker:
         self._deliver: Deliver | None = None
         self._is_away = False  # before the first try nobody knows, and who watches then waits for it
         self._watches: dict[str, Watch] = {}
-        self._heard: list[Watch] = []
+        self._heard: deque[Watch] = deque()
+        self._is_telling = False
         self._waiting: dict[Watch, float] = {}  # those that owe an answer, with the loop's time until which they may
         self._patience: asyncio.TimerHandle | None = None
         self._traces: dict[bytes, float] = {}  # when each canary left its trace
@@ -203,10 +208,20 @@ class RedisBroker:
     # What Redis tells.
 
     def _read_ended(self) -> None:
-        heard = self._heard[:]
-        self._heard.clear()
+        if self._heard and not self._is_telling:
+            self._is_telling = True
+            asyncio.get_running_loop().call_soon(self._tell_heard)
+
+    def _tell_heard(self) -> None:
+        """In the turn after the one that read it, and some of it in the next where it is much.
+
+        So reading comes first: where more is told than can be passed on, newer states take the place of older ones here, and
+        Redis, which cuts off who does not read, holds nothing back for us.
+        """
+        self._is_telling = False
         now = self.clock.monotonic()
-        for watch in heard:
+        for _ in range(min(len(self._heard), TOLD_A_TURN)):
+            watch = self._heard.popleft()
             if watch.ended:
                 continue
             known = watch.stored
@@ -216,6 +231,7 @@ class RedisBroker:
                 self._tell(watch, known)
             except Exception as error:  # noqa: BLE001 - one upload must not silence the others that were heard with it
                 _log_fault(error)
+        self._read_ended()
 
     def _was_read(self, watch: Watch, answer: Stored | Exception | None) -> None:
         known = watch.stored

@@ -9,6 +9,13 @@ DIRECT = ord("!")
 """With this begins what is said to an upload's followers and is no state of it."""
 
 
+HEADER_BYTES = 128
+"""Within so many the incarnation stands."""
+
+MESSAGES_MAX = 16
+"""So many wait to be read. Then only the newest of each incarnation stay."""
+
+
 class Watch:
     """Hears an upload's channel, and knows the newest state of which it has been told.
 
@@ -43,9 +50,12 @@ class Watch:
         if payload[0] == DIRECT:
             self._said(self.upload_id, payload)
             return
-        if not self._messages:
+        messages = self._messages
+        if not messages:
             self._heard(self)
-        self._messages.append(payload)
+        elif len(messages) >= MESSAGES_MAX:
+            messages[:] = newest_by_incarnation(messages)
+        messages.append(payload)
 
     def on_subscribed(self) -> None:
         self._subscribed(self)
@@ -78,3 +88,12 @@ class Watch:
             self.stored = stored
         elif stored.head.version == known.head.version and stored.head.digest == known.head.digest:
             self.stored = Stored(known.head, stored.incarnation)
+
+
+def newest_by_incarnation(messages: list[bytes]) -> list[bytes]:
+    """The last message of each of the last few incarnations, in their order. Nothing else of them can matter."""
+    newest: dict[bytes, bytes] = {}
+    for message in reversed(messages):
+        incarnation = message[:HEADER_BYTES].split(b" ", 4)[3:4]
+        newest.setdefault(incarnation[0] if incarnation else b"", message)
+    return list(newest.values())[: MESSAGES_MAX // 2][::-1]
