@@ -10,63 +10,67 @@ class Relay:
     """Passes bytes on to a port of this machine between ``async with`` and its end; ``url`` leads to it."""
 
     def __init__(self, to_port: int) -> None:
+        self.is_open = True
         self._to_port = to_port
-        self._port = 0
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._server: asyncio.Server
+        self._passing: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def __aenter__(self) -> Self:
-        await self.mend()
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.cut()
+        self._server.close()
+        await self._server.wait_closed()
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}"
-
-    @property
-    def is_open(self) -> bool:
-        return self._server is not None
-
-    async def mend(self) -> None:
-        if self._server is not None:
-            return
-        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def cut(self) -> None:
-        """Every connection ends at once, and there is no new one."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-            for writer in self._writers:
-                writer.transport.abort()
-            await server.wait_closed()
+        """Every connection ends at once, and so does each new one."""
+        self.is_open = False
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    def mend(self) -> None:
+        self.is_open = True
 
     def hold(self) -> None:
         """Nothing passes until :meth:`release`, and everybody stays connected."""
-        self._open.clear()
+        self._flowing.clear()
 
     def release(self) -> None:
-        self._open.set()
+        self._flowing.set()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        task = asyncio.current_task()
+        assert task is not None
+        writers = [writer]
+        try:
+            if not self.is_open:
+                return
+            self._passing.add(task)
             redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
-            self._writers |= {writer, redis_writer}
+            writers.append(redis_writer)
             await asyncio.gather(self._copy(reader, redis_writer), self._copy(redis_reader, writer))
-            self._writers -= {writer, redis_writer}
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._passing.discard(task)
+            for writer in writers:
+                writer.transport.abort()
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
-                await self._open.wait()
+                await self._flowing.wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()

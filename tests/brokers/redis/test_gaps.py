@@ -212,7 +212,7 @@ class TestTheyLoseItAtDifferentTimes:
                         await asyncio.sleep(dice.uniform(0, 0.3))
                         empty(redis_server, prefix)
                         await asyncio.sleep(dice.uniform(0, 0.3))
-                        await relay.mend()
+                        relay.mend()
 
                 await during(benches, trouble, publishers=3)
 

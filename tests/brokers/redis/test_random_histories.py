@@ -97,7 +97,10 @@ async def live(nodes: list[Node], dice: random.Random, trouble: list[Relay], ser
                 node.turn(upload_id)
             case 3 if trouble:
                 relay = dice.choice(trouble)
-                await (relay.cut() if relay.is_open else relay.mend())
+                if relay.is_open:
+                    await relay.cut()
+                else:
+                    relay.mend()
             case 4 if server is not None and dice.random() < 0.2:
                 empty(server, prefix)
             case 5:
@@ -116,7 +119,7 @@ async def live(nodes: list[Node], dice: random.Random, trouble: list[Relay], ser
 
 async def heal(nodes: list[Node], trouble: list[Relay]) -> None:
     for relay in trouble:
-        await relay.mend()
+        relay.mend()
     await until(lambda: all(node.bench.broker.health.ready for node in nodes))
     for upload_id in UPLOADS:
         await until_published(nodes[0], completed(upload_id=upload_id, version=(9, 9)))
