@@ -56,7 +56,7 @@ class Limits:
         1024 * 1024, "messages that wait for one connection of a manager without a broker", least=1
     )
     heads_max: int = declare(20_000, "newest states that the memory broker keeps of uploads nobody follows", least=1)
-    head_ttl_s: float = declare(86_400.0, "how long the memory broker keeps the newest state of an upload", least=1)
+    head_ttl_s: float = declare(86_400.0, "how long the newest state of an upload is kept that nobody follows", least=1)
 
     def __post_init__(self) -> None:
         for name, declared in type(self).__dataclass_fields__.items():

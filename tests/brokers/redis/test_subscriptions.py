@@ -291,7 +291,7 @@ def test_a_reader_that_redis_has_cut_off_for_its_backlog_learns_of_the_gap(own_r
             own_redis.cli("eval", "for i = 1, 200 do redis.call('publish', 'x', string.rep('y', 100000)) end", "0")
             await until(lambda: hearer.subscribed == 2)
             await publish(b"x", b"end")
-            await until(lambda: hearer.told[-1] == b"end")
+            await until(lambda: hearer.told[-1:] == [b"end"])
 
             assert here.condition.gaps == 1
 
