@@ -45,6 +45,7 @@ def connection_row(number: int, **more: Any) -> dict[str, Any]:
         "behind_s": 7.3 if slow else 0,
         "silent_s": 3.1,
         "uploads": 50,
+        "node": "node:0",
         **more,
     }
 
@@ -68,6 +69,30 @@ def follows_row(number: int, **more: Any) -> dict[str, Any]:
         "uploads": number,
         "follows": held,
         "leaves_in_s": 252.0 if gone else None,
+        **more,
+    }
+
+
+def node_row(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"id-of-{name}",
+        "name": name,
+        "state": "ready",
+        "version": "0.1.0",
+        "url": "ws://127.0.0.1:8765/ws/uploads",
+        "control": "http://127.0.0.1:8766",
+        "pid": 12,
+        "started_at": 1_738_328_207.8,
+        "uptime_s": 192.4,
+        "connections": 506,
+        "users": 202,
+        "uploads": 602,
+        "events_per_s": 12.5,
+        "loop_lag_s": 0.0004,
+        "broker_ready": True,
+        "broker_lag_ms": 0.4,
+        "adopts": True,
+        "seen_s": 0.0,
         **more,
     }
 
@@ -96,6 +121,17 @@ def frame(*pages: dict[str, Any], **more: Any) -> dict[str, Any]:
             "access": "open",
             "development": True,
         },
+        "broker": {
+            "name": "memory",
+            "ready": True,
+            "reason": None,
+            "since_s": 192.4,
+            "lag_ms": None,
+            "gaps": 0,
+            "adopts": None,
+        },
+        "nodes": [node_row("node:0", broker_lag_ms=None, adopts=None)],
+        "missing": [],
         "tables": {
             "connections": 1_012,
             "unauthenticated": 3,

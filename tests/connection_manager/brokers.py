@@ -66,6 +66,10 @@ class LateBroker:
     health = Health(ready=True, since=0.0)
 
     @property
+    def nodes(self) -> None:
+        return None
+
+    @property
     def watches(self) -> int:
         return len(self._told)
 

@@ -48,6 +48,8 @@ class Node:
         self.limits = limits or Limits()
         self.clock = MovableClock()
         self.state = "ready"
+        self.name = "node:0"
+        self.neighbours = None
         self.journal = Journal(self.clock)
         self.authenticator = Authenticator(SECRET, clock=self.clock)
         self.mint = self.authenticator.mint if development else None
@@ -73,6 +75,11 @@ class Node:
             "name": "node:0", "state": self.state, "version": "0", "url": "ws://127.0.0.1:1/ws/uploads", "control": None,
             "pid": 1, "uptime_s": self.uptime_s, "access": "open", "development": self.mint is not None,
         }  # fmt: skip
+
+    def report(self) -> dict[str, Any]:
+        figures = {"connections": 0, "users": 0, "uploads": 0, "events_per_s": 0.0, "loop_lag_s": 0.0, "seen_s": 0.0}
+        broker = {"broker_ready": True, "broker_lag_ms": None, "adopts": None}
+        return {"id": self.name, **self.describe(), "started_at": 0.0, **figures, **broker}
 
     def kick(self, number: int, *, for_good: bool) -> int:
         return 0

@@ -16,6 +16,12 @@ from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.inspection_answers import PAGES
 from vuemantics_ws.gateway.views import VIEWS
 
+ALONE = {"at_most": False, "nodes": ["node:0"], "missing": []}
+"""What every page says of a node that is the only one."""
+
+SHARED = {"at_most": False, "nodes": ["node:0"]}
+"""And every row of what may be on several."""
+
 
 def ids(page: dict[str, Any], key: str = "upload") -> list[Any]:
     return [row[key] for row in page["rows"]]
@@ -28,7 +34,7 @@ def test_an_empty_node_has_empty_pages() -> None:
 
     pages = asyncio.run(scenario())
 
-    rest = {"filter": "", "sort": "", "offset": 0, "matched": 0, "total": 0, "rows": []}
+    rest = {"filter": "", "sort": "", "offset": 0, "matched": 0, "total": 0, "rows": []} | ALONE
     assert pages == [{"view": view, **rest} for view in VIEWS]
 
 
@@ -66,6 +72,7 @@ def test_an_upload_says_how_far_it_is_and_who_gets_it() -> None:
     assert row == {
         "upload": "u1", "state": "running", "stage": "vision_analysis", "percent": 20, "attempt": 2, "seq": 7, "owner": "alice",
         "followers": 1, "connections": 1, "accepted": 1, "duplicate": 1, "stale": 1, "after_terminal": 0, "refused": 1,
+        **SHARED,
     }  # fmt: skip
 
 
@@ -259,19 +266,21 @@ def test_followers_and_follows_are_two_sides_of_one_table() -> None:
     (followers, follows), either, gone = asyncio.run(scenario())
 
     assert followers["rows"] == [
-        {"upload": "u1", "state": "running", "percent": 30, "followers": 2, "connections": 3, "users": ["alice", "bob"]},
-        {"upload": "u2", "state": "unpublished", "percent": None, "followers": 1, "connections": 1, "users": ["alice"]},
+        {"upload": "u1", "state": "running", "percent": 30, "followers": 2, "connections": 3, "users": ["alice", "bob"]}
+        | SHARED,
+        {"upload": "u2", "state": "unpublished", "percent": None, "followers": 1, "connections": 1, "users": ["alice"]}
+        | SHARED,
     ]
     assert follows["rows"] == [
         {
-            "user": "alice", "connections": [1, 2], "uploads": 2, "leaves_in_s": None,
+            "user": "alice", "connections": [1, 2], "uploads": 2, "leaves_in_s": None, **SHARED,
             "follows": [
                 {"upload": "u2", "state": "unpublished", "percent": None, "held_by": [1]},
                 {"upload": "u1", "state": "running", "percent": 30, "held_by": [1, 2]},
             ],
         },
         {
-            "user": "bob", "connections": [3], "uploads": 1, "leaves_in_s": None,
+            "user": "bob", "connections": [3], "uploads": 1, "leaves_in_s": None, **SHARED,
             "follows": [{"upload": "u1", "state": "running", "percent": 30, "held_by": [3]}],
         },
     ]  # fmt: skip
@@ -334,8 +343,8 @@ def test_a_question_that_cannot_be_read_is_a_bad_setting(asked: dict[str, str], 
         ("/uploads?limit=0", "limit: input should be greater than or equal to 1"),
         ("/uploads?limit=501", "limit: input should be less than or equal to 500"),
         ("/uploads?offset=-1", "offset: input should be greater than or equal to 0"),
-        ("/uploads?canary-5f1d=1", "expected nothing but filter, sort, limit and offset"),
-        ("/connections?view=uploads", "expected nothing but filter, sort, limit and offset"),
+        ("/uploads?canary-5f1d=1", "expected nothing but filter, sort, limit, offset and scope"),
+        ("/connections?view=uploads", "expected nothing but filter, sort, limit, offset and scope"),
         ("/watch", "view: field required"),
         ("/watch?view=canary-5f1d", "view: input should be 'uploads', 'connections', 'followers' or 'follows'"),
         ("/watch?view=uploads&every=1ms", "every: expected a duration from 250ms to 60s"),

@@ -34,7 +34,8 @@ def test_the_document_has_every_endpoint_and_nothing_dangles(document: dict[str,
     assert operations == {
         ("post", "/events"), ("get", "/uploads/{upload_id}"), ("get", "/statistics"), ("get", "/happenings"),
         ("post", "/tokens"), ("get", "/healthz"), ("get", "/readyz"), ("get", "/uploads"), ("get", "/connections"),
-        ("get", "/followers"), ("get", "/follows"), ("get", "/watch"), ("get", "/metrics"), ("delete", "/connections/{number}"),
+        ("get", "/followers"), ("get", "/follows"), ("get", "/watch"), ("get", "/nodes"), ("get", "/metrics"),
+        ("delete", "/connections/{number}"),
         ("delete", "/users/{user_id}/connections"),
     }  # fmt: skip
     schemas = document["components"]["schemas"]
@@ -60,6 +61,7 @@ def test_the_document_explains_every_operation_answer_and_field(document: dict[s
     for model in (
         "PublishReceipt", "UploadState", "Statistics", "Tables", "Counters", "IssuedToken", "Health", "Happening",
         "ConnectionRow", "UploadRow", "FollowersRow", "FollowsRow", "UploadsPage", "WatchFrame", "NodeDescription", "Kicked",
+        "BrokerDescription", "NodeRow", "NodesAnswer",
     ):  # fmt: skip
         for name, field in document["components"]["schemas"][model]["properties"].items():
             assert field.get("examples") or "$ref" in field, (model, name)

@@ -19,7 +19,7 @@ from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.inspection_answers import WatchFrame
 from vuemantics_ws.gateway.pulse import Sample
 from vuemantics_ws.gateway.views import VIEWS, UploadsView
-from vuemantics_ws.gateway.warnings import Stalled, warnings
+from vuemantics_ws.gateway.warnings import URGENCY, Stalled, warnings
 
 
 def question(*views: str) -> Question:
@@ -57,13 +57,27 @@ def test_a_frame_holds_all_that_was_promised() -> None:
     frame, statistics, now = asyncio.run(scenario())
 
     WatchFrame.model_validate(frame)
-    assert set(frame) == {"at", "node", "tables", "limits", "counters", "rates", "warnings", "views"}
+    assert set(frame) == {
+        "at",
+        "node",
+        "broker",
+        "nodes",
+        "missing",
+        "tables",
+        "limits",
+        "counters",
+        "rates",
+        "warnings",
+        "views",
+    }
     assert now - 10 < frame["at"] <= now
     assert set(frame["node"]) == {
         "name", "state", "version", "url", "control", "pid", "uptime_s", "access", "development",
     }  # fmt: skip
     assert (frame["node"]["name"], frame["node"]["state"], frame["node"]["access"]) == ("node:0", "ready", "open")
     assert frame["node"]["url"].startswith("ws://127.0.0.1:")
+    assert (frame["broker"]["name"], frame["broker"]["ready"]) == ("memory", True)
+    assert [node["connections"] for node in frame["nodes"]] == [1]
     assert frame["tables"] == statistics["tables"]
     assert frame["counters"] == statistics["counters"]
     assert frame["limits"] == {
@@ -127,10 +141,10 @@ def test_a_watcher_that_never_reads_is_owed_two_frames_at_most_and_troubles_nobo
     frames = 0
 
     class Counted(Inspection):
-        async def _frame(self, question: Question) -> dict[str, Any]:
+        async def frame(self, question: Question) -> dict[str, Any]:
             nonlocal frames
             frames += 1
-            return await super()._frame(question)
+            return await super().frame(question)
 
     async def scenario() -> Any:
         async with inspected() as (node, control), browser(node, "alice") as tab:
@@ -220,21 +234,39 @@ def test_an_upload_has_one_row_whoever_begins_or_ends_to_follow_it_during_the_lo
 QUIET = Sample(0, 0, 0, 0, 0, 0, 0.0)
 TABLES = {"connections": 10, "unauthenticated": 0, "heads": 0}
 LIMITS = {"connections_max": 100, "unauthenticated_max": 10, "heads_max": 10}
+MEMORY = {"name": "memory", "ready": True, "reason": None, "since_s": 9.0, "lag_ms": None, "gaps": 0, "adopts": None}
+REDIS = MEMORY | {"name": "redis", "lag_ms": 0.4, "adopts": False}
+AWAY = REDIS | {"ready": False, "reason": "redis at 127.0.0.1:6379 does not answer", "since_s": 12.3}
 
 
 def said(**given: Any) -> list[tuple[str, str, int]]:
-    told = {"state": "ready", "tables": TABLES, "limits": LIMITS, "samples": [QUIET] * 60, "stalled": None, **given}
+    told: dict[str, Any] = {"state": "ready", "tables": TABLES, "limits": LIMITS, "samples": [QUIET] * 60, "stalled": None}
+    told |= {"broker": MEMORY, "nodes": [{"adopts": None}], **given}
     return [(warning["code"], warning["message"], warning["count"]) for warning in warnings(**told)]
 
 
 def test_a_node_that_is_well_warns_of_nothing() -> None:
     assert said() == []
     assert said(samples=[], tables=TABLES | {"heads": None}) == []
+    assert said(broker=REDIS, nodes=[{"adopts": False}, {"adopts": True}]) == []
 
 
 @pytest.mark.parametrize(
     ("given", "warning"),
     [
+        (
+            {"broker": AWAY},
+            (
+                "broker_away",
+                "redis at 127.0.0.1:6379 does not answer since 12 s: events wait, people stay connected",
+                1,
+            ),
+        ),
+        ({"broker": REDIS | {"lag_ms": 3_210.0}}, ("broker_lag", "what redis tells arrives 3.2 s late", 1)),
+        (
+            {"broker": REDIS, "nodes": [{"adopts": False}, {"adopts": False}]},
+            ("no_adopter", "no node adopts, so what plain publishers say reaches nobody: give one --adopt on", 1),
+        ),
         ({"state": "draining"}, ("draining", "the node is going away: 10 connections are left", 1)),
         (
             {"samples": [QUIET, QUIET._replace(loop_lag_s=0.25)]},
@@ -265,9 +297,21 @@ def test_the_most_urgent_comes_first() -> None:
     bad = QUIET._replace(loop_lag_s=1.0, refused_per_s=1.0, unowned_per_s=1.0)
 
     stalled, tables = Stalled(1, 1, "a", 9), dict.fromkeys(TABLES, 99)
-    codes = [code for code, _, _ in said(state="draining", samples=[bad], stalled=stalled, tables=tables)]
+    codes = [
+        code for code, _, _ in said(state="draining", broker=AWAY, nodes=[AWAY], samples=[bad], stalled=stalled, tables=tables)
+    ]
 
-    assert codes == ["draining", "loop_lag", "limit_near", "stalled_reader", "unowned_events", "refused_events"]
+    assert codes == [code for code in URGENCY if code in codes]
+    assert codes == [
+        "broker_away",
+        "draining",
+        "no_adopter",
+        "loop_lag",
+        "limit_near",
+        "stalled_reader",
+        "unowned_events",
+        "refused_events",
+    ]
 
 
 @pytest.mark.slow
@@ -275,7 +319,7 @@ def test_a_frame_warns_of_a_reader_that_takes_nothing() -> None:
     async def scenario() -> Any:
         async with inspected() as (node, _), frozen(node, "never"):
             later: Any = Later(node, 12.0)
-            return await Inspection(later)._frame(question("connections"))
+            return await Inspection(later).frame(question("connections"))
 
     (warning,) = asyncio.run(scenario())["warnings"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
+from vuemantics_ws.brokers.nodes import Nodes
 from vuemantics_ws.core.upload import Event, Head, Verdict, Version
 
 
@@ -101,6 +102,11 @@ class Broker(Protocol):
     @property
     def health(self) -> Health:
         """How it is now."""
+        ...
+
+    @property
+    def nodes(self) -> Nodes | None:
+        """The other processes around it; None where it has but one."""
         ...
 
     @property

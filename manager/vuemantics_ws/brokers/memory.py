@@ -76,6 +76,10 @@ class MemoryBroker:
         return self._health
 
     @property
+    def nodes(self) -> None:
+        return None
+
+    @property
     def watches(self) -> int:
         return len(self._watched)
 

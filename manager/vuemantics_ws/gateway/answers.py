@@ -181,7 +181,8 @@ class Health(_Answer):
 
 
 def problem(
-    status: int, code: str, message: str, hint: str | None = None, *, headers: Mapping[str, str] | None = None
+    status: int, code: str, message: str, hint: str | None = None, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
     """The one shape of every refusal."""
-    return JSONResponse({"error": {"code": code, "message": message, "hint": hint}}, status_code=status, headers=headers)
+    said = {"code": code, "message": message, "hint": hint, **more}
+    return JSONResponse({"error": said}, status_code=status, headers=headers)

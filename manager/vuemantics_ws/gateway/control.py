@@ -33,7 +33,7 @@ from vuemantics_ws.gateway.answers import (
 )
 from vuemantics_ws.gateway.control_inspection import InspectedNode, add_inspection
 from vuemantics_ws.gateway.guard import Guard, too_large
-from vuemantics_ws.gateway.inspection_answers import KickOptions, PageOptions, WatchOptions
+from vuemantics_ws.gateway.inspection_answers import KickOptions, KickUserOptions, PageOptions, WatchOptions
 from vuemantics_ws.gateway.line_stream import LineStream
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.messages import UploadMessage
@@ -206,13 +206,16 @@ def _add_health(application: FastAPI, node: ControlledNode) -> None:
     @application.get(
         "/readyz",
         tags=["health"],
-        summary="Whether new connections are taken",
+        summary="Whether new connections are taken, and all that was promised is kept",
         response_model=Health,
-        responses={503: _may_say("Not yet, or not any more.")},
+        responses={503: _may_say("Not yet, or not any more, or the broker is away: `broker_away` has the reason.")},
     )
     async def readyz() -> Health | Response:
         if node.state != "ready":
             return problem(503, "not_ready", f"the node is {node.state}")
+        broker = node.inspection.broker()
+        if not broker["ready"]:
+            return problem(503, "broker_away", broker["reason"] or "the broker is away", since_s=broker["since_s"])
         return Health(state=node.state)
 
 
@@ -270,7 +273,7 @@ _TAKEN: dict[str, type[BaseModel]] = {
     "/tokens": TokenRequest,
     "/watch": WatchOptions,
     "/connections/{number}": KickOptions,
-    "/users/{user_id:path}/connections": KickOptions,
+    "/users/{user_id:path}/connections": KickUserOptions,
 }
 """What an operation takes, by its path; pages take theirs."""
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 
+from vuemantics_ws.errors import BadQuery
 from vuemantics_ws.gateway.connection import Connection
+from vuemantics_ws.gateway.ordering import key_of
 from vuemantics_ws.gateway.pulse import Pulse
 from vuemantics_ws.gateway.query import Filter, SortField, read_filter, read_sort
 from vuemantics_ws.gateway.slices import Slices
@@ -24,6 +26,12 @@ LIMITS_TOLD = (
     "grace_s",
 )
 """What a frame has under ``limits``: what tables are held against, and what a simulation must know to judge fairly."""
+
+PAGE_MAX = 500
+"""The most rows of a page."""
+
+TOGETHER_MAX = 4 * PAGE_MAX
+"""A page of several nodes ends within so many rows: each of them gives all that come before."""
 
 SORTED_AT_ONCE = 128
 """Sorting cannot be done a slice at a time, so no more rows than this are sorted in one go, beside those that are kept."""
@@ -47,6 +55,10 @@ class Inspected(Looked, Protocol):
         """What the node is, as ``node`` in a frame."""
         ...
 
+    def report(self) -> dict[str, Any]:
+        """How it does, as one of ``nodes`` in a frame."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -62,6 +74,8 @@ class Question:
     offset: int
     filters: tuple[Filter, ...]
     order: tuple[SortField, ...]
+    for_merging: bool = False
+    """The rows are to be put together with those of other nodes."""
 
     @classmethod
     def read(cls, views: Sequence[str], *, filter: str, sort: str, limit: int, offset: int) -> "Question":  # noqa: A002
@@ -71,6 +85,25 @@ class Question:
         kinds = [VIEWS[view].kinds for view in views]
         filters = tuple(read_filter(filter, of) for of in kinds)
         return cls(tuple(views), filter, sort, limit, offset, filters, read_sort(sort, kinds[0]))
+
+    def of_each_node(self) -> "Question":
+        """What each node must be asked so that their answers make one.
+
+        Raises:
+            BadQuery: that would be too much.
+        """
+        if self.offset + self.limit > TOGETHER_MAX:
+            hint = "a filter finds what is further down, or ask one node with scope=node"
+            raise BadQuery(
+                f"offset: expected at most {TOGETHER_MAX} together with limit, where several nodes are asked", hint=hint
+            )
+        return replace(self, limit=self.offset + self.limit, offset=0, for_merging=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """What another node needs to read the same."""
+        return {
+            "views": list(self.views), "filter": self.filter, "sort": self.sort, "limit": self.limit, "offset": self.offset,
+        }  # fmt: skip
 
 
 class Survey(NamedTuple):
@@ -117,14 +150,20 @@ class Inspection:
         """Whether there are as many watches as there may be."""
         return self._watches >= WATCHES_MAX
 
-    async def watch(self, question: Question, *, every_s: float) -> AsyncIterator[dict[str, Any]]:
-        """A frame at once, then one ``every_s`` seconds, until the node stops. Whoever takes longer to read gets fewer."""
+    async def watch(
+        self, question: Question, *, every_s: float, look: Callable[[Question], Awaitable[dict[str, Any]]] | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """A frame at once, then one ``every_s`` seconds, until the node stops. Whoever takes longer to read gets fewer.
+
+        ``look`` makes one; by default it is of this node alone.
+        """
+        look = look or self.frame
         now = self._node.timers.now
         due_at = now()
         self._watches += 1
         try:
             while not self._stopped.is_set():
-                yield await self._frame(question)
+                yield await look(question)
                 due_at = max(due_at + every_s, now())
                 try:
                     await asyncio.wait_for(self._stopped.wait(), timeout=due_at - now())
@@ -133,23 +172,49 @@ class Inspection:
         finally:
             self._watches -= 1
 
-    async def _frame(self, question: Question) -> dict[str, Any]:
+    async def frame(self, question: Question) -> dict[str, Any]:
+        """The node at a glance, with a page of every view that was asked for."""
         node = self._node
         async with self._slices.turn:
             survey = await self._survey()
             views = [await self._page(question, index) for index in range(len(question.views))]
         limits = {name: getattr(node.limits, name) for name in LIMITS_TOLD}
+        broker, report = self.broker(), node.report()
+        others = node.broker.nodes.others() if node.broker.nodes is not None else []
         return {
             "at": round(node.clock.wall(), 3),
             "node": node.describe(),
+            "broker": broker,
+            "nodes": [report],
+            "missing": [],
             "tables": survey.tables,
             "limits": limits,
             "counters": survey.counters,
             "rates": node.pulse.rates(),
             "warnings": warnings(
-                state=node.state, tables=survey.tables, limits=limits, samples=node.pulse.samples, stalled=survey.stalled
+                state=node.state,
+                broker=broker,
+                nodes=[report, *others],
+                tables=survey.tables,
+                limits=limits,
+                samples=node.pulse.samples,
+                stalled=survey.stalled,
             ),
             "views": views,
+        }
+
+    def broker(self) -> dict[str, Any]:
+        """How the node's broker is, as ``broker`` in a frame."""
+        broker = self._node.broker
+        health = broker.health
+        return {
+            "name": broker.name,
+            "ready": health.ready,
+            "reason": health.reason,
+            "since_s": round(max(0.0, self._node.clock.monotonic() - health.since), 3),
+            "lag_ms": round(health.lag_s * 1000, 3) if health.lag_s is not None else None,
+            "gaps": health.gaps,
+            "adopts": health.adopts,
         }
 
     async def _page(self, question: Question, index: int) -> dict[str, Any]:
@@ -158,7 +223,7 @@ class Inspection:
         fields = view.fields
         passes = question.filters[index].bind(fields)
         sort = question.order if index == 0 else ()
-        best = _Best(_key(view, sort), question.offset + question.limit)
+        best = _Best(key_of(sort, fields, view.order), question.offset + question.limit)
         total = matched = 0
         async with aclosing(self._slices.each(view.rows())) as chunks:
             async for chunk in chunks:
@@ -171,7 +236,7 @@ class Inspection:
         async with aclosing(self._slices.each(places, at_once=1)) as rows:
             async for ((place, row),) in rows:
                 if place >= question.offset:
-                    shown.append(view.as_json(row))
+                    shown.append(view.as_json(row) | (view.for_merging(row) if question.for_merging else {}))
         return {
             "view": name,
             "filter": question.filter,
@@ -179,6 +244,9 @@ class Inspection:
             "offset": question.offset,
             "matched": matched,
             "total": total,
+            "at_most": False,
+            "nodes": [self._node.name],
+            "missing": [],
             "rows": shown,
         }
 
@@ -277,35 +345,3 @@ class _Best:
             self._runs.append(sorted(new))
         else:
             self._runs = [sorted(chain(*self._runs, new))[: self._count_max]]
-
-
-class _Descending(NamedTuple):
-    """A text that sorts the other way round."""
-
-    text: str
-
-    def __lt__(self, other: tuple[Any, ...]) -> bool:
-        return bool(self.text > other[0])
-
-
-def _key(view: View[Any], order: Sequence[SortField]) -> Callable[[Any], Any]:
-    """What rows are sorted by: the fields that were asked for, then the view's own order. What is missing comes last."""
-    if not order:
-        return view.order
-    fields, default = view.fields, view.order
-    reads = [(fields[field.name], field.descending) for field in order]
-
-    def key(row: Any) -> Any:
-        found: list[Any] = []
-        for read, descending in reads:
-            value = read(row)
-            if value is None:
-                found.append((1,))
-            elif not descending:
-                found.append((0, value))
-            else:
-                found.append((0, _Descending(value) if isinstance(value, str) else -value))
-        found.append(default(row))
-        return found
-
-    return key

@@ -6,11 +6,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vuemantics_ws.errors import BadQuantity
 from vuemantics_ws.gateway.answers import Counters, Tables
+from vuemantics_ws.gateway.warnings import URGENCY
 from vuemantics_ws.quantities import parse_duration
 
 EVERY_S_LEAST, EVERY_S_MAX = 0.25, 60.0
 OFFSET_MAX = 10**9
 
+Scope = Literal["node", "cluster"]
 ViewName = Literal["uploads", "connections", "followers", "follows"]
 
 _UPLOAD = "7b6dfa0e-6f3f-4a83-9d3c-0c7a3a4f9f11"
@@ -35,6 +37,9 @@ class PageOptions(BaseModel):
     sort: str = Field("", description="Field names parted by commas, `-` before those that fall.", examples=["-pending,user"])
     limit: int = Field(50, ge=1, le=500, description="At most so many rows.")
     offset: int = Field(0, ge=0, le=OFFSET_MAX, description="So many rows are passed over.")
+    scope: Scope | None = Field(
+        None, description="`node` is this node alone, `cluster` all that there are, which is the default.", examples=["cluster"]
+    )
 
 
 class WatchOptions(PageOptions):
@@ -44,10 +49,19 @@ class WatchOptions(PageOptions):
     )
 
 
-class KickOptions(BaseModel):
+class KickUserOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     for_good: bool = Field(False, description="Whether the browser stays away until its page is opened again.")
+
+
+class KickOptions(KickUserOptions):
+    node: str | None = Field(
+        None,
+        max_length=128,
+        description="The node whose connection it is, by its name or id; this one by default.",
+        examples=[None],
+    )
 
 
 class _Answer(BaseModel):
@@ -75,9 +89,19 @@ class ConnectionRow(_Answer):
     behind_s: float = Field(description="For how long it has been owed a newer state; 0 where it is up to date.", examples=[0])
     silent_s: float = Field(description="Since its last sign of life.", examples=[3.2])
     uploads: int = Field(description="How many it receives.", examples=[3])
+    node: str = Field(description="The node that has it.", examples=["node:0"])
 
 
-class UploadRow(_Answer):
+class _SharedRow(_Answer):
+    """What may be on several nodes. Where it is, what counts is a sum."""
+
+    nodes: list[str] = Field(description="The nodes that have it.", examples=[["node:0"]])
+    at_most: bool = Field(
+        False, description="Whether somebody, or something, that is on two nodes may have been counted twice.", examples=[False]
+    )
+
+
+class UploadRow(_SharedRow):
     """An upload that somebody follows, or of which this process keeps the newest state."""
 
     upload: str = Field(examples=[_UPLOAD])
@@ -98,7 +122,7 @@ class UploadRow(_Answer):
     refused: int = Field(description="Stale ones and those after the end.", examples=[0])
 
 
-class FollowersRow(_Answer):
+class FollowersRow(_SharedRow):
     """An upload that somebody follows, with who does."""
 
     upload: str = Field(examples=[_UPLOAD])
@@ -113,14 +137,16 @@ class Follow(_Answer):
     upload: str = Field(examples=[_UPLOAD])
     state: str = _STATE
     percent: int | None = _PERCENT
-    held_by: list[int] = Field(description="The user's connections that receive it.", examples=[[12, 13]])
+    held_by: list[int | str] = Field(description="The user's connections that receive it.", examples=[[12, 13]])
 
 
-class FollowsRow(_Answer):
+class FollowsRow(_SharedRow):
     """A user, with what it follows."""
 
     user: str = Field(examples=["alice"])
-    connections: list[int] = Field(description="All of its open ones, oldest first.", examples=[[12, 13]])
+    connections: list[int | str] = Field(
+        description="All of its open ones, oldest first; of several nodes as `NODE/12`.", examples=[[12, 13]]
+    )
     uploads: int = Field(description="How many it follows.", examples=[1])
     follows: list[Follow] = Field(
         description="The first 20, newest follow first.",
@@ -138,6 +164,9 @@ class _Page(_Answer):
     offset: int = Field(examples=[0])
     matched: int = Field(description="How many rows the filter lets through.", examples=[12])
     total: int = Field(description="How many there are.", examples=[40])
+    at_most: bool = Field(description="Whether `matched` and `total` count twice what is on two nodes.", examples=[False])
+    nodes: list[str] = Field(description="Whose rows these are.", examples=[["node:0"]])
+    missing: list[str] = Field(description="Nodes that did not answer in time.", examples=[[]])
 
 
 class ConnectionsPage(_Page):
@@ -168,9 +197,54 @@ class NodeDescription(_Answer):
     development: bool = Field(description="Whether tokens are given away.", examples=[True])
 
 
+class BrokerDescription(_Answer):
+    """How what lies between the nodes is."""
+
+    name: str = Field(description="`memory`, `redis` or `redis-cluster`.", examples=["redis"])
+    ready: bool = Field(examples=[True])
+    reason: str | None = Field(description="Why it is not.", examples=[None])
+    since_s: float = Field(description="For how long it has been so.", examples=[3_600.5])
+    lag_ms: float | None = Field(description="How long what it told was under way; null where nobody measures.", examples=[0.4])
+    gaps: int = Field(description="How often something may have been missed, and was made good.", examples=[0])
+    adopts: bool | None = Field(
+        description="Whether this node hears plain publishers; null where there are none.", examples=[True]
+    )
+
+
+class NodeRow(_Answer):
+    """One of the nodes, as it said itself at last."""
+
+    id: str = Field(description="Another one at each start.", examples=["5f1dc0de"])
+    name: str = Field(examples=["web-1:8765"])
+    state: str = Field(description="As of the node, or `silent`: it is present, and did not answer.", examples=["ready"])
+    version: str = Field(examples=["0.1.0"])
+    url: str = Field(examples=["ws://127.0.0.1:8765/ws/uploads"])
+    control: str | None = Field(examples=["http://127.0.0.1:8766"])
+    pid: int = Field(examples=[4711])
+    started_at: float = Field(description="In seconds since 1970-01-01 UTC.", examples=[1_738_324_800.25])
+    uptime_s: float = Field(examples=[3_600.5])
+    connections: int = Field(examples=[12])
+    users: int = Field(examples=[10])
+    uploads: int = Field(description="That somebody follows there.", examples=[31])
+    events_per_s: float = Field(examples=[5.0])
+    loop_lag_s: float = Field(description="The most by which its loop was late in the last seconds.", examples=[0.001])
+    broker_ready: bool = Field(examples=[True])
+    broker_lag_ms: float | None = Field(examples=[0.4])
+    adopts: bool | None = Field(examples=[True])
+    seen_s: float = Field(description="For how long ago this was said.", examples=[0])
+
+
+class PresentNode(NodeRow):
+    this: bool = Field(description="Whether it is the one that answers.", examples=[True])
+
+
+class NodesAnswer(_Answer):
+    nodes: list[PresentNode] = Field(description="All that are present, the one that answers first.", examples=[[]])
+
+
 class Warning(_Answer):  # noqa: A001
     code: str = Field(
-        description="`draining`, `loop_lag`, `limit_near`, `stalled_reader`, `unowned_events` or `refused_events`.",
+        description=f"One of {', '.join(f'`{code}`' for code in URGENCY)}.",
         examples=["stalled_reader"],
     )
     message: str = Field(examples=["connection 12 of alice has taken nothing for 12 s"])
@@ -189,10 +263,13 @@ class Rates(_Answer):
 
 
 class WatchFrame(_Answer):
-    """One line of a watch: the node at a glance, with a page of every view that was asked for."""
+    """One line of a watch: the node, or all of them, at a glance, with a page of every view that was asked for."""
 
     at: float = Field(description="In seconds since 1970-01-01 UTC.", examples=[1_738_324_800.25])
     node: NodeDescription
+    broker: BrokerDescription
+    nodes: list[NodeRow] = Field(description="Those that are looked at.", examples=[[]])
+    missing: list[str] = Field(description="Of them those that did not answer in time.", examples=[[]])
     tables: Tables
     limits: dict[str, float] = Field(examples=[{"connections_max": 19_000, "unauthenticated_max": 256, "heads_max": 20_000}])
     counters: Counters
@@ -203,6 +280,7 @@ class WatchFrame(_Answer):
 
 class Kicked(_Answer):
     kicked: int = Field(description="How many connections were closed.", examples=[1])
+    missing: list[str] = Field([], description="Nodes that did not say whether they did it.", examples=[[]])
 
 
 PAGES: dict[str, type[Any]] = {

@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-import os
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from websockets.http11 import Request, Response
@@ -23,11 +20,13 @@ from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.auth import Authenticator
 from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.conversation import UploadConversation
+from vuemantics_ws.gateway.description import describe, name_of, report
 from vuemantics_ws.gateway.drain import drain
 from vuemantics_ws.gateway.handshake import PATHS, HandshakePolicy
 from vuemantics_ws.gateway.histogram import Histogram
 from vuemantics_ws.gateway.inspection import Inspection
 from vuemantics_ws.gateway.journal import Journal
+from vuemantics_ws.gateway.neighbours import Neighbours
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.port import Phase
 from vuemantics_ws.gateway.pulse import Pulse
@@ -109,6 +108,11 @@ class Gateway:
         self._started_at = self.timers.now()
         self.address: tuple[str, int] = (settings.host, settings.port)
         self.inspection = Inspection(self)
+        self.neighbours: Neighbours | None = None
+        """The other nodes around the broker, where there may be any."""
+        if broker.nodes is not None:
+            self.neighbours = Neighbours(self, broker.nodes)
+            broker.nodes.introduce(self.report, self.neighbours.handlers)
 
     async def start(self) -> None:
         """Open the public port. ``address`` then says where.
@@ -125,7 +129,7 @@ class Gateway:
             silent = SilentUploads(self.manager, self.clock, stall_after_s=self.settings.stall_after_s)
             self._silence = loop.create_task(silent.watch())
         self.pulse.start()
-        self.state = "ready"
+        self._become("ready")
 
     async def stop(self, *, at_once: asyncio.Event | None = None) -> None:
         """Stop in order: readiness off, no new upgrades, outboxes flushed, 1012 spread over the drain, then the port closed.
@@ -134,7 +138,7 @@ class Gateway:
         """
         if self.state == "stopped":
             return
-        self.state = "draining"
+        self._become("draining")
         self.journal.tell("draining", {"connections": len(self.connections)})
         draining = asyncio.ensure_future(self._drain())
         hurry = asyncio.ensure_future(at_once.wait() if at_once is not None else asyncio.Event().wait())
@@ -156,6 +160,11 @@ class Gateway:
         self.pulse.stop()
         self.inspection.stop()
         self.state = "stopped"
+
+    def _become(self, state: str) -> None:
+        self.state = state
+        if self.broker.nodes is not None:
+            self.broker.nodes.changed()
 
     async def _drain(self) -> None:
         await drain(list(self.connections), self.timers, drain_s=self.settings.drain_s)
@@ -199,19 +208,15 @@ class Gateway:
         """Where browsers connect."""
         return url_of("ws", *self.address, PATHS[0])
 
+    @property
+    def name(self) -> str:
+        return name_of(self)
+
     def describe(self) -> dict[str, Any]:
-        """What this node is, for whoever watches it."""
-        return {
-            "name": "node:0",
-            "state": self.state,
-            "version": _version(),
-            "url": self.url,
-            "control": self.control_url,
-            "pid": os.getpid(),
-            "uptime_s": self.uptime_s,
-            "access": self.settings.resolved_access,
-            "development": self.settings.development,
-        }
+        return describe(self)
+
+    def report(self) -> dict[str, Any]:
+        return report(self)
 
     def kick(self, number: int, *, for_good: bool) -> int:
         """Close the connection with this number. Returns how many there were."""
@@ -327,14 +332,6 @@ class Gateway:
     def _lives(self, upload_id: str) -> bool:
         """Whether an upload may still be asked about: somebody follows it, or the broker keeps it."""
         return upload_id in self.manager.registry.uploads or self.broker.keeps(upload_id)
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("vuemantics-ws")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def _close_all(connections: Sequence[Connection], *, for_good: bool) -> int:

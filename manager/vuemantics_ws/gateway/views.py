@@ -45,6 +45,10 @@ class Looked(Protocol):
     def sightings(self) -> Sightings: ...
     @property
     def connections(self) -> Mapping[Connection, None]: ...
+    @property
+    def name(self) -> str:
+        """What people call the node."""
+        ...
 
 
 class View(Protocol[R]):
@@ -67,6 +71,9 @@ class View(Protocol[R]):
         ...
 
     def as_json(self, row: R) -> dict[str, Any]: ...
+    def for_merging(self, row: R) -> dict[str, Any]:
+        """What is told beside where rows of several nodes become one."""
+        return {}
 
 
 class _Payload(msgspec.Struct):
@@ -121,9 +128,11 @@ class ConnectionsView(View[Connection]):
         "age": Kind.DURATION, "age_s": Kind.DURATION, "sent": Kind.NUMBER, "sent_bytes": Kind.SIZE,
         "conflated": Kind.NUMBER, "pending": Kind.SIZE, "pending_bytes": Kind.SIZE, "behind": Kind.DURATION,
         "behind_s": Kind.DURATION, "silent": Kind.DURATION, "silent_s": Kind.DURATION, "uploads": Kind.NUMBER,
+        "node": Kind.TEXT,
     }  # fmt: skip
 
     def __init__(self, node: Looked) -> None:
+        self._node = node.name
         self._connections = node.connections
         self._users: dict[str, User[Any]] = node.manager.registry.users
         self._now = node.timers.now()
@@ -144,6 +153,7 @@ class ConnectionsView(View[Connection]):
             "behind": lambda row: row.behind_s(now),
             "silent": lambda row: row.silent_s(now),
             "uploads": self._uploads,
+            "node": lambda row: self._node,
         }
         return _also(read, age_s="age", pending_bytes="pending", behind_s="behind", silent_s="silent")
 
@@ -170,6 +180,7 @@ class ConnectionsView(View[Connection]):
             "behind_s": _seconds(row.behind_s(now)),
             "silent_s": _seconds(row.silent_s(now)),
             "uploads": self._uploads(row),
+            "node": self._node,
         }
 
     def _state(self, row: Connection) -> str:
@@ -209,10 +220,11 @@ class UploadsView(View[Known]):
         "seq": Kind.NUMBER, "owner": Kind.TEXT, "followers": Kind.NUMBER, "connections": Kind.NUMBER,
         "rate": Kind.NUMBER, "rate_per_s": Kind.NUMBER, "age": Kind.DURATION, "age_s": Kind.DURATION,
         "accepted": Kind.NUMBER, "duplicate": Kind.NUMBER, "stale": Kind.NUMBER, "after_terminal": Kind.NUMBER,
-        "refused": Kind.NUMBER,
+        "refused": Kind.NUMBER, "node": Kind.TEXTS, "nodes": Kind.TEXTS,
     }  # fmt: skip
 
     def __init__(self, node: Looked) -> None:
+        self._nodes = [node.name]
         self._uploads: dict[str, Upload[Any]] = node.manager.registry.uploads
         self._broker = node.broker
         self._sightings = node.sightings
@@ -235,9 +247,10 @@ class UploadsView(View[Known]):
             "connections": lambda row: _receivers(row.followed),
             "rate": self._rate_per_s,
             "age": self._age_s,
+            "node": lambda row: self._nodes,
         }
         counts = ("accepted", "duplicate", "stale", "after_terminal", "refused")
-        return _also(read | {name: seen(name) for name in counts}, rate_per_s="rate", age_s="age")
+        return _also(read | {name: seen(name) for name in counts}, rate_per_s="rate", age_s="age", nodes="node")
 
     def rows(self) -> Iterator[Known]:
         followed, kept = dict(self._uploads), self._broker.unwatched()
@@ -280,7 +293,12 @@ class UploadsView(View[Known]):
             "stale": seen.stale if seen is not None else 0,
             "after_terminal": seen.after_terminal if seen is not None else 0,
             "refused": seen.refused if seen is not None else 0,
+            "nodes": self._nodes,
+            "at_most": False,
         }
+
+    def for_merging(self, row: Known) -> dict[str, Any]:
+        return {"users": list(islice(row.followed.followers, SHOWN_MAX)) if row.followed is not None else []}
 
     def _rate_per_s(self, row: Known) -> float:
         seen = self._sightings.get(row.upload_id)
@@ -295,10 +313,11 @@ class FollowersView(View[Upload[Any]]):
 
     kinds: ClassVar[Fields] = {
         "upload": Kind.TEXT, "state": Kind.TEXT, "percent": Kind.PERCENT, "followers": Kind.NUMBER,
-        "connections": Kind.NUMBER, "user": Kind.TEXTS, "users": Kind.TEXTS,
+        "connections": Kind.NUMBER, "user": Kind.TEXTS, "users": Kind.TEXTS, "node": Kind.TEXTS, "nodes": Kind.TEXTS,
     }  # fmt: skip
 
     def __init__(self, node: Looked) -> None:
+        self._nodes = [node.name]
         self._rows: dict[str, Upload[Any]] = node.manager.registry.uploads
 
     @property
@@ -310,8 +329,9 @@ class FollowersView(View[Upload[Any]]):
             "followers": lambda row: len(row.followers),
             "connections": _receivers,
             "user": lambda row: row.followers,
+            "node": lambda row: self._nodes,
         }
-        return _also(read, users="user")
+        return _also(read, users="user", nodes="node")
 
     def rows(self) -> Iterator[Upload[Any]]:
         return iter(list(self._rows.values()))
@@ -327,6 +347,8 @@ class FollowersView(View[Upload[Any]]):
             "followers": len(row.followers),
             "connections": _receivers(row),
             "users": list(islice(row.followers, SHOWN_MAX)),
+            "nodes": self._nodes,
+            "at_most": False,
         }
 
 
@@ -336,10 +358,11 @@ class FollowsView(View[User[Any]]):
     kinds: ClassVar[Fields] = {
         "user": Kind.TEXT, "connection": Kind.NUMBERS, "connections": Kind.NUMBER, "uploads": Kind.NUMBER,
         "upload": Kind.TEXTS, "follows": Kind.TEXTS, "state": Kind.TEXTS, "leaves": Kind.DURATION,
-        "leaves_in_s": Kind.DURATION,
+        "leaves_in_s": Kind.DURATION, "node": Kind.TEXTS, "nodes": Kind.TEXTS,
     }  # fmt: skip
 
     def __init__(self, node: Looked) -> None:
+        self._nodes = [node.name]
         self._rows: dict[str, User[Any]] = node.manager.registry.users
         self._leaves_in_s = node.manager.leaves_in_s
 
@@ -353,8 +376,9 @@ class FollowsView(View[User[Any]]):
             "upload": lambda row: row.follows,
             "state": lambda row: (state_of(upload.head) for upload in row.follows.values()),
             "leaves": lambda row: self._leaves_in_s(row.user_id),
+            "node": lambda row: self._nodes,
         }
-        return _also(read, follows="upload", leaves_in_s="leaves")
+        return _also(read, follows="upload", leaves_in_s="leaves", nodes="node")
 
     def rows(self) -> Iterator[User[Any]]:
         return iter(list(self._rows.values()))
@@ -370,6 +394,8 @@ class FollowsView(View[User[Any]]):
             "uploads": len(row.follows),
             "follows": [_follow(row, upload) for upload in islice(reversed(row.follows.values()), SHOWN_MAX)],
             "leaves_in_s": None if leaves_in_s is None else _seconds(leaves_in_s),
+            "nodes": self._nodes,
+            "at_most": False,
         }
 
 

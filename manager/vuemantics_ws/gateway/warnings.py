@@ -1,4 +1,4 @@
-"""What an operator should look at first."""
+"""What an operator should look at first, most urgent first."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +13,15 @@ LAG_S = 0.1
 LAG_SAMPLES = 10
 """A loop that was late by so much, within so many seconds."""
 
+BROKER_LAG_S = 1.0
+"""What a broker tells may be under way for so long before people notice."""
+
+URGENCY = (
+    *("broker_away", "node_silent", "draining", "no_adopter", "broker_lag", "loop_lag", "limit_near", "stalled_reader"),
+    *("unowned_events", "refused_events"),
+)
+"""Every code that a warning may have."""
+
 
 class Stalled(NamedTuple):
     """Connections that take nothing, and the one that has for longest."""
@@ -24,11 +33,21 @@ class Stalled(NamedTuple):
 
 
 def warnings(
-    *, state: str, tables: dict[str, Any], limits: dict[str, float], samples: Sequence[Sample], stalled: Stalled | None
+    *,
+    state: str,
+    broker: dict[str, Any],
+    nodes: Sequence[dict[str, Any]],
+    tables: dict[str, Any],
+    limits: dict[str, float],
+    samples: Sequence[Sample],
+    stalled: Stalled | None,
 ) -> list[dict[str, Any]]:
-    """At most eight, most urgent first."""
+    """At most eight, most urgent first. ``broker`` is as in a frame, ``nodes`` are all that are present."""
     found = [
+        *_broker_away(broker),
         *_draining(state, tables),
+        *_no_adopter(nodes),
+        *_broker_lag(broker),
         *_late(samples),
         *_near(tables, limits),
         *_stalled(stalled),
@@ -36,6 +55,34 @@ def warnings(
         *_refused(samples),
     ]
     return [{"code": code, "message": message, "count": count} for code, message, count in found][:WARNINGS_MAX]
+
+
+def by_urgency(warning: dict[str, Any]) -> int:
+    """What warnings are sorted by."""
+    code = warning["code"]
+    return URGENCY.index(code) if code in URGENCY else len(URGENCY)
+
+
+def of_silence(name: str) -> dict[str, Any]:
+    """Of a node that is present, and does not say what it was asked."""
+    return {"code": "node_silent", "message": f"{name} does not answer: what it has is missing here", "count": 1}
+
+
+def _broker_away(broker: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    if not broker["ready"]:
+        said = f"{broker['reason'] or 'the broker is away'} since {broker['since_s']:.0f} s"
+        yield "broker_away", f"{said}: events wait, people stay connected", 1
+
+
+def _no_adopter(nodes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:
+    adopts = [node["adopts"] for node in nodes]
+    if any(known is not None for known in adopts) and not any(adopts):
+        yield "no_adopter", "no node adopts, so what plain publishers say reaches nobody: give one --adopt on", 1
+
+
+def _broker_lag(broker: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    if broker["ready"] and (broker["lag_ms"] or 0) >= BROKER_LAG_S * 1000:
+        yield "broker_lag", f"what {broker['name']} tells arrives {broker['lag_ms'] / 1000:.1f} s late", 1
 
 
 def _draining(state: str, tables: dict[str, Any]) -> Iterator[tuple[str, str, int]]:

@@ -32,17 +32,13 @@ class Keys:
         """Where nodes tell each other what concerns a user."""
         return b"%buser:{%b}" % (self._channel_prefix, user_id.encode())
 
-    def node(self, node_id: str) -> bytes:
-        """What a node says of itself; gone when the node is."""
-        return b"%bnode:{%b}" % (self._prefix, node_id.encode())
-
     def node_channel(self, node_id: str) -> bytes:
         """Where one node is spoken to."""
         return b"%bnode:{%b}" % (self._channel_prefix, node_id.encode())
 
     @property
     def nodes(self) -> bytes:
-        """A sorted set: the ids of nodes by when each was last heard of, in Redis' milliseconds."""
+        """A hash: the ids of nodes with when each was last heard, in Redis' milliseconds, and what it says of itself."""
         return b"%bnodes" % self._prefix
 
     @property

@@ -1,0 +1,113 @@
+"""One node that speaks for all of them: it asks the others what it is asked, and puts the answers together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from vuemantics_ws.brokers.nodes import Handler, Nodes
+from vuemantics_ws.gateway.inspection import Inspection, Question
+from vuemantics_ws.gateway.merging import merge_frames
+from vuemantics_ws.gateway.page_merging import merge_pages
+
+_SPOKEN = "1"
+"""Stands behind the names of questions. It counts up whenever what is asked or said is another thing: nodes of two versions are
+then missing to each other, and misunderstand nothing."""
+
+PAGE, FRAME, KICK, KICK_USER = (f"{name}/{_SPOKEN}" for name in ("page", "frame", "kick", "kick_user"))
+
+
+class Acting(Protocol):
+    """What of a node is asked for others."""
+
+    @property
+    def inspection(self) -> Inspection: ...
+    def report(self) -> dict[str, Any]: ...
+    def kick(self, number: int, *, for_good: bool) -> int: ...
+    def kick_user(self, user_id: str, *, for_good: bool) -> int: ...
+
+
+class Neighbours:
+    """All nodes around a broker, as one. What a node does not say in time is missing, and its name is told."""
+
+    def __init__(self, node: Acting, nodes: Nodes) -> None:
+        self._node = node
+        self._nodes = nodes
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """What this node answers to the others."""
+        return {PAGE: self._page, FRAME: self._frame, KICK: self._kick, KICK_USER: self._kick_user}
+
+    def present(self) -> list[dict[str, Any]]:
+        """How each node does, as it said itself at last; this one first."""
+        return [self._node.report(), *self._nodes.others()]
+
+    async def page(self, question: Question, *, at_turn: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
+        """One page of what all nodes have. ``at_turn`` is as for :meth:`Inspection.page`.
+
+        Raises:
+            BadQuery: it lies too far down.
+        """
+        each = question.of_each_node()
+        async with _Others(self._nodes, PAGE, each) as others:
+            own = await self._node.inspection.page(each, at_turn=at_turn)
+            said = await others
+        page = merge_pages([own, *said.answers], limit=question.limit, offset=question.offset)
+        return page | {"missing": said.missing}
+
+    async def frame(self, question: Question) -> dict[str, Any]:
+        """All nodes at a glance."""
+        each = question.of_each_node()
+        async with _Others(self._nodes, FRAME, each) as others:
+            own = await self._node.inspection.frame(each)
+            said = await others
+        silent = [other for other in self._nodes.others() if other["name"] in said.missing]
+        return merge_frames([own, *said.answers], silent=silent, limit=question.limit, offset=question.offset)
+
+    async def kick(self, number: int, node_name: str, *, for_good: bool) -> int | None:
+        """Close a connection of a node. Returns how many there were, None where no node is called so."""
+        kicked = None
+        for node in self.present():
+            if node_name in (node["name"], node["id"]):
+                kicked = (kicked or 0) + await self._kick_on(node["id"], number, for_good=for_good)
+        return kicked
+
+    async def kick_user(self, user_id: str, *, for_good: bool) -> tuple[int, list[str]]:
+        """Close every connection of a user on all nodes. Returns how many there were, and the nodes that did not say."""
+        own = self._node.kick_user(user_id, for_good=for_good)
+        said = await self._nodes.ask(KICK_USER, {"user_id": user_id, "for_good": for_good})
+        return own + sum(answer["kicked"] for answer in said.answers), said.missing
+
+    async def _kick_on(self, node_id: str, number: int, *, for_good: bool) -> int:
+        if node_id == self._nodes.node_id:
+            return self._node.kick(number, for_good=for_good)
+        said = await self._nodes.ask(KICK, {"number": number, "for_good": for_good}, node_id=node_id)
+        return sum(answer["kicked"] for answer in said.answers)
+
+    # What others ask.
+
+    async def _page(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return await self._node.inspection.page(Question.read(**asked).of_each_node())
+
+    async def _frame(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return await self._node.inspection.frame(Question.read(**asked).of_each_node())
+
+    async def _kick(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"kicked": self._node.kick(asked["number"], for_good=asked["for_good"])}
+
+    async def _kick_user(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"kicked": self._node.kick_user(asked["user_id"], for_good=asked["for_good"])}
+
+
+class _Others:
+    """The others are asked while this node looks for itself. Where that fails, nobody waits for them."""
+
+    def __init__(self, nodes: Nodes, question: str, asked: Question) -> None:
+        self._asking = asyncio.ensure_future(nodes.ask(question, asked.as_json()))
+
+    async def __aenter__(self) -> "asyncio.Future[Any]":
+        return self._asking
+
+    async def __aexit__(self, *_: object) -> None:
+        self._asking.cancel()
+        await asyncio.wait([self._asking])
