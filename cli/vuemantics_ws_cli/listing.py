@@ -21,6 +21,10 @@ UploadSort = Annotated[str, _sort("-age,upload")]
 Limit = Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, max=500, help="At most so many rows.")]
 Offset = Annotated[int, typer.Option("--offset", metavar="NUMBER", min=0, help="Leave out so many rows before.")]
 
+Scope = Annotated[
+    Literal["node", "cluster"], typer.Option("--scope", help="Of the one node that is asked, or of all around its broker.")
+]
+
 
 def list_page(
     view: Literal["connections", "uploads"],
@@ -30,6 +34,7 @@ def list_page(
     sort: str,
     limit: int,
     offset: int,
+    scope: Literal["node", "cluster"],
     as_json: bool,
 ) -> None:
     """Print a page on stdout, and on stderr how many rows there are.
@@ -41,12 +46,12 @@ def list_page(
     import asyncio
 
     from vuemantics_ws.client.locations import check_url
-    from vuemantics_ws_cli.console import emit, json_line, say, size_of, stdout
+    from vuemantics_ws_cli.console import complain, emit, json_line, say, size_of, stdout
     from vuemantics_ws_cli.views.columns import table
     from vuemantics_ws_cli.views.pages import columns_of, place
 
     check_url(control, setting="--control", schemes=("http", "https"))
-    page = asyncio.run(_ask(control, view, filter_text, sort, limit, offset))
+    page = asyncio.run(_ask(control, view, filter=filter_text, sort=sort, limit=limit, offset=offset, scope=scope))
     rows = page["rows"]
     if as_json:
         for row in rows:
@@ -58,10 +63,12 @@ def list_page(
         for line in table(columns, rows, size.width, sort=page["sort"], ascii_only=size.ascii_only):
             console.print(line, soft_wrap=True)
     say(f"{view}: {place(page, len(rows))}")
+    for name in page.get("missing", []):
+        complain(f"{name} did not answer: its rows are missing", kind="warning")
 
 
-async def _ask(control: str, view: str, filter_text: str, sort: str, limit: int, offset: int) -> dict[str, Any]:
+async def _ask(control: str, view: str, **asked: Any) -> dict[str, Any]:
     from vuemantics_ws.client.control import Control
 
     async with Control(control) as server:
-        return await server.page(view, filter=filter_text, sort=sort, limit=limit, offset=offset)
+        return await server.page(view, **asked)

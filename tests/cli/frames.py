@@ -88,16 +88,21 @@ def node_row(name: str, **more: Any) -> dict[str, Any]:
         "users": 202,
         "uploads": 602,
         "events_per_s": 12.5,
-        "loop_lag_s": 0.0004,
+        "lag_s": 0.0004,
         "broker_ready": True,
-        "broker_lag_ms": 0.4,
         "adopts": True,
         "seen_s": 0.0,
         **more,
     }
 
 
-MAKERS = {"uploads": upload_row, "connections": connection_row, "followers": followers_row, "follows": follows_row}
+MAKERS = {
+    "uploads": upload_row,
+    "connections": connection_row,
+    "followers": followers_row,
+    "follows": follows_row,
+    "nodes": lambda number: node_row(f"web-{number}:8765", state=("ready", "silent", "draining")[number % 3]),
+}
 
 
 def page(view: str, count: int = 6, *, rows: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def frame(*pages: dict[str, Any], **more: Any) -> dict[str, Any]:
             "gaps": 0,
             "adopts": None,
         },
-        "nodes": [node_row("node:0", broker_lag_ms=None, adopts=None)],
+        "nodes": [node_row("node:0", adopts=None)],
         "missing": [],
         "tables": {
             "connections": 1_012,

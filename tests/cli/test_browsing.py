@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.frames import connection_row, followers_row, page, upload_row
+from tests.cli.frames import connection_row, followers_row, node_row, page, upload_row
 from vuemantics_ws_cli.views.pages import columns_of
 from vuemantics_ws_cli.watching.browsing import ASKED, FILTER_CHARACTERS_MAX, SORTS, Browsing, Query, Shown
 
@@ -15,6 +15,7 @@ ROWS = {
     "uploads": upload_row(1, refused=1, duplicate=1, stale=1, after_terminal=1),
     "subscriptions": followers_row(1),
     "connections": connection_row(1),
+    "nodes": node_row("web-1"),
 }
 
 
@@ -30,7 +31,8 @@ class TestViews:
         ("keys", "view"),
         [
             ("s", "subscriptions"), ("c", "connections"), ("su", "uploads"),
-            (["tab"], "subscriptions"), (["tab", "tab"], "connections"), (["tab"] * 3, "uploads"), (["backtab"], "connections"),
+            (["tab"], "subscriptions"), (["tab", "tab"], "connections"), (["tab"] * 3, "nodes"), (["tab"] * 4, "uploads"),
+            (["backtab"], "nodes"), ("n", "nodes"),
         ],
     )  # fmt: skip
     def test_a_key_leads_to_a_view(self, keys: str | list[str], view: str) -> None:
@@ -119,11 +121,11 @@ class TestSort:
 
     @pytest.mark.parametrize("view", SORTS)
     def test_every_sort_is_a_column_in_the_order_of_the_columns(self, view: str) -> None:
-        columns = [column.name for column in columns_of(page(ASKED[view][0], rows=[ROWS[view]]))]  # type: ignore[index]
+        columns = [column.name for column in columns_of(page(ASKED[view][0], rows=[ROWS[view]], nodes=["a", "b"]))]  # type: ignore[index]
         sorts = [sort.removeprefix("-") for sort in SORTS[view]]  # type: ignore[index]
 
         assert sorts == [name for name in columns if name in sorts]
-        assert set(columns) - set(sorts) <= {"version", "users"}
+        assert set(columns) - set(sorts) <= {"version", "users", "nodes"}
 
 
 class TestPages:

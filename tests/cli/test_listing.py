@@ -95,7 +95,7 @@ class TestKicking:
 
             read_until(one.stderr, "1012")
             read_until(other.stderr, "1012")
-        assert outcome.objects == [{"kicked": 2}]
+        assert outcome.objects == [{"kicked": 2, "missing": []}]
 
     @pytest.mark.parametrize("whom", [["4711000"], ["--user", "nobody-of-that-name"]])
     def test_one_that_is_not_there_exits_4_with_a_hint(self, open_server: Server, whom: list[str]) -> None:

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from tests.cli.frames import connection_row, follows_row, frame, page, upload_row
+from tests.cli.frames import connection_row, follows_row, frame, node_row, page, upload_row
 from vuemantics_ws.quantities import parse_duration
 from vuemantics_ws_cli.views import amounts
 from vuemantics_ws_cli.views.columns import joined, table
@@ -21,7 +21,7 @@ from vuemantics_ws_cli.views.watching import KEYS, block, screen
 from vuemantics_ws_cli.watching.browsing import ASKED, Browsing, Query, View
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-VIEWS: list[View] = ["uploads", "subscriptions", "connections"]
+VIEWS: list[View] = ["uploads", "subscriptions", "connections", "nodes"]
 WIDTHS = [40, 80, 120, 160, 200]
 
 
@@ -34,6 +34,11 @@ def drawn(view: RenderableType, width: int, *, colour: bool = False) -> list[str
 
 def frame_of(view: View, count: int = 30, **more: Any) -> dict[str, Any]:
     return frame(*(page(name, count, **more) for name in ASKED[view]))
+
+
+def head_of(said: dict[str, Any], width: int) -> str:
+    made = screen(said, Browsing(), at=AT, size=Size(width, 40))
+    return drawn(made.view, width)[0]
 
 
 def shown(
@@ -168,9 +173,26 @@ class TestScreen:
             "followed     1,204",
             "follows      2,408",
             "outboxes     131kB, at most 65.5kB",
-            "u uploads  s subscriptions  c connections  / filter",
+            "u uploads  s subscriptions  c connections  n nodes  / filter",
         ):
             assert words in text
+
+    @pytest.mark.parametrize("width", [80, 160])
+    def test_of_many_nodes_it_says_how_many_and_how_what_lies_between_them_is(self, width: int) -> None:
+        redis = {"name": "redis", "ready": True, "reason": None, "since_s": 9.0, "lag_ms": 0.42, "gaps": 0, "adopts": True}
+        away = redis | {"ready": False, "reason": "redis at 127.0.0.1:6379 does not answer", "since_s": 72.0}
+        nodes = {"nodes": [node_row("a"), node_row("b"), node_row("c")]}
+
+        well = head_of(frame(broker=redis, **nodes), width)
+        silent = head_of(frame(broker=redis, missing=["c"], **nodes), width)
+        gone = head_of(frame(broker=away, **nodes), width)
+
+        assert "3 nodes" in well
+        assert "redis 0.4ms" in well or width == 80
+        assert "3 nodes, 1 silent" in silent
+        assert "3 nodes" in gone
+        assert "redis AWAY for 1m12s" in gone
+        assert "nodes" not in head_of(frame(), width)
 
     def test_a_low_terminal_keeps_the_rows_and_tells_the_rest_in_a_line(self) -> None:
         lines = shown("uploads", 80, 16)
@@ -382,3 +404,53 @@ class TestAmounts:
         assert amounts.sparkline([0.001], 1, top=1) == "▂"
         assert amounts.sparkline([0, 5], 2, ascii_only=True) == "_#"
         assert amounts.sparkline([], 3) == "   "
+
+
+class TestManyNodes:
+    def test_a_connection_says_on_which_node_it_is_where_there_are_several(self) -> None:
+        rows = [connection_row(1, node="web-1:8765"), connection_row(2, node="web-2:8765")]
+
+        alone = [column.name for column in columns_of(page("connections", rows=rows[:1], nodes=["web-1:8765"]))]
+        several = page("connections", rows=rows, nodes=["web-1:8765", "web-2:8765"])
+        lines = [line.plain for line in table(columns_of(several), rows, 80)]
+
+        assert "node" not in alone
+        assert lines[0].split()[:3] == ["connection", "node", "user"]
+        assert lines[2].split()[:2] == ["2", "web-2:8765"]
+
+    def test_what_may_be_counted_twice_is_at_most_so_many(self) -> None:
+        rows = [upload_row(0, followers=31, at_most=True, nodes=["a", "b"]), upload_row(1, followers=3, nodes=["a"])]
+        several = page("uploads", rows=rows, nodes=["a", "b"], at_most=True)
+
+        plain = [line.plain for line in table(columns_of(several), rows, 160)]
+        ascii_only = [line.plain for line in table(columns_of(several, ascii_only=True), rows, 160, ascii_only=True)]
+
+        assert "≤31" in plain[1]
+        assert "≤" not in plain[2]
+        assert "<=31" in ascii_only[1]
+        assert place(several, 2) == "rows 1-2 of at most 2"
+
+    def test_connections_of_a_user_are_told_with_their_nodes(self) -> None:
+        held = [{"upload": "u", "state": "running", "percent": 20, "held_by": ["a/1"]}]
+        row = follows_row(1, user="alice", connections=["a/1", "b/7"], uploads=1, follows=held)
+
+        lines = [line.plain for line in table(columns_of(page("follows", rows=[row])), [row], 100)]
+
+        assert lines[1].split() == ["alice", "a/1,", "b/7", "1", "u", "20", "%", "(a/1)"]
+
+    @pytest.mark.parametrize("width", [80, 160])
+    def test_nodes_are_a_table_that_says_who_is_silent_and_who_has_lost_its_broker(self, width: int) -> None:
+        rows = [
+            node_row("web-1:8765", lag_s=0.0123),
+            node_row("web-2:8765", broker_ready=False),
+            node_row("w3", state="silent"),
+        ]
+
+        lines = [line.plain for line in table(columns_of(page("nodes", rows=rows)), rows, width)]
+
+        assert lines[0].split()[:3] == ["name", "state", "connections"]
+        assert lines[1].split()[:3] == ["web-1:8765", "ready", "506"]
+        assert [line.split()[1] for line in lines[2:]] == ["away", "silent"]
+        assert "12ms" in lines[1]
+        assert ("ws://" in lines[1]) is (width == 160)
+        assert "3m12s" in lines[1]

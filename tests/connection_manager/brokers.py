@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.brokers.base import Deliver, Found, Health, Receipt
+from vuemantics_ws.brokers.base import Adopted, Deliver, Found, Health, Receipt
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict, Version
 
 
@@ -68,6 +68,13 @@ class LateBroker:
     @property
     def nodes(self) -> None:
         return None
+
+    @property
+    def adopted(self) -> dict[str, int]:
+        return {}
+
+    def tell_adopted(self, told: Adopted) -> None:
+        pass
 
     @property
     def watches(self) -> int:

@@ -77,8 +77,8 @@ class Node:
         }  # fmt: skip
 
     def report(self) -> dict[str, Any]:
-        figures = {"connections": 0, "users": 0, "uploads": 0, "events_per_s": 0.0, "loop_lag_s": 0.0, "seen_s": 0.0}
-        broker = {"broker_ready": True, "broker_lag_ms": None, "adopts": None}
+        figures = {"connections": 0, "users": 0, "uploads": 0, "events_per_s": 0.0, "lag_s": 0.0, "seen_s": 0.0}
+        broker = {"broker_ready": True, "adopts": None}
         return {"id": self.name, **self.describe(), "started_at": 0.0, **figures, **broker}
 
     def kick(self, number: int, *, for_good: bool) -> int:

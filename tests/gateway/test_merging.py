@@ -15,7 +15,8 @@ from vuemantics_ws.gateway.views import VIEWS
 
 
 def page(view: str, node: str, rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    where = {"node": node} if view == "connections" else {"nodes": [node], "at_most": False}
+    where: dict[str, Any] = {"nodes": [node], "at_most": False}
+    where = {"node": node} if view == "connections" else {"this": True} if view == "nodes" else where
     whole = {"at_most": False, "nodes": [node], "missing": []}
     return made.page(view, rows=[row | where for row in rows]) | whole | more
 

@@ -61,7 +61,7 @@ def test_the_document_explains_every_operation_answer_and_field(document: dict[s
     for model in (
         "PublishReceipt", "UploadState", "Statistics", "Tables", "Counters", "IssuedToken", "Health", "Happening",
         "ConnectionRow", "UploadRow", "FollowersRow", "FollowsRow", "UploadsPage", "WatchFrame", "NodeDescription", "Kicked",
-        "BrokerDescription", "NodeRow", "NodesAnswer",
+        "BrokerDescription", "NodeRow", "PresentNode", "NodesPage",
     ):  # fmt: skip
         for name, field in document["components"]["schemas"][model]["properties"].items():
             assert field.get("examples") or "$ref" in field, (model, name)

@@ -1,6 +1,6 @@
 """``vuemantics-ws uploads``: one page of them."""
 
-from vuemantics_ws_cli.listing import Limit, Offset, UploadFilter, UploadSort, list_page
+from vuemantics_ws_cli.listing import Limit, Offset, Scope, UploadFilter, UploadSort, list_page
 from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
 
 EPILOG = examples(
@@ -15,6 +15,7 @@ def uploads(
     sort: UploadSort = "",
     limit: Limit = 50,
     offset: Offset = 0,
+    scope: Scope = "cluster",
     control: ControlUrl = DEFAULT_CONTROL,
     as_json: AsJson = False,
 ) -> None:
@@ -23,4 +24,4 @@ def uploads(
     A table on stdout, or with --json one object a line; how many there are stands on stderr. The heads of the columns are the
     names that --filter and --sort take.
     """
-    list_page("uploads", control, filter_text=filter, sort=sort, limit=limit, offset=offset, as_json=as_json)
+    list_page("uploads", control, filter_text=filter, sort=sort, limit=limit, offset=offset, scope=scope, as_json=as_json)

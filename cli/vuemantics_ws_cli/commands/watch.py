@@ -19,6 +19,7 @@ EPILOG = examples(
     "vuemantics-ws watch",
     "vuemantics-ws watch --subscriptions --filter user=alice",
     "vuemantics-ws watch --connections --filter 'state=stalled or pending>64k' --sort=-pending",
+    "vuemantics-ws watch --nodes",
     "vuemantics-ws watch --once",
     "vuemantics-ws watch --json --count 2 --every 250ms",
 )
@@ -44,6 +45,7 @@ def watch(
     connections: Annotated[
         bool, typer.Option("--connections", metavar="", help="How each connection does.", rich_help_panel=VIEW_PANEL)
     ] = False,
+    nodes: Annotated[bool, typer.Option("--nodes", metavar="", help="How each node does.", rich_help_panel=VIEW_PANEL)] = False,
     filter: UploadFilter = "",  # noqa: A002 - the option's name
     sort: UploadSort = "",
     limit: Annotated[
@@ -70,7 +72,9 @@ def watch(
     control: ControlUrl = DEFAULT_CONTROL,
     as_json: AsJson = False,
 ) -> None:
-    """Watch a running server: what it does, what is wrong, and a table of uploads, of subscriptions or of connections.
+    """Watch a running server: what it does, what is wrong, and a table of uploads, subscriptions, connections or nodes.
+
+    Around a Redis it is all nodes at once; --nodes is a table of them.
 
     On a terminal the tables are live, and ? shows the keys. In a pipe each frame is a block of text as wide as COLUMNS says,
     160 by default; with --json it is one object.
@@ -94,7 +98,7 @@ def watch(
     if once and count is not None:
         raise BadSetting("expected --once or --count, got both", setting="--once")
     wanted = _Wanted(
-        query=Query(_view(uploads=uploads, subscriptions=subscriptions, connections=connections), filter, sort),
+        query=Query(_view(uploads=uploads, subscriptions=subscriptions, connections=connections, nodes=nodes), filter, sort),
         limit=limit,
         every_s=every_s,
         count=1 if once else count,
@@ -129,7 +133,7 @@ def _view(**wanted: bool) -> "View":
         raise BadSetting(
             f"expected one view, got --{named[0]} and --{named[1]}",
             setting=f"--{named[1]}",
-            hint="on a terminal u, s and c switch between them",
+            hint="on a terminal u, s, c and n switch between them",
         )
     return named[0] if named else "uploads"
 

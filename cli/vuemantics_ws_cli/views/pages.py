@@ -22,15 +22,25 @@ _STYLES = {
     "handshake": "dim",
     "authenticating": "dim",
     "closing": "dim",
+    "ready": "green",
+    "starting": "cyan",
+    "draining": "yellow",
+    "stopped": "red",
+    "away": "bold red",
+    "silent": "bold yellow",
 }
 _NOBODY = {
     "uploads": "no upload is known yet: vuemantics-ws publish new --run image makes one",
     "connections": "nobody is connected: vuemantics-ws listen holiday --user alice does it",
     "followers": "nobody follows an upload",
     "follows": "no user is here",
+    "nodes": "no node is here",
 }
 _QUIET = ("refused", "duplicate", "stale", "after_terminal")
 """Columns that are not there while every row has a 0 in them."""
+
+_OF_SEVERAL = ("node", "nodes")
+"""Columns that are not there while all rows are of one node."""
 
 _BAR_LEAST, _BAR_MOST = 6, 24
 
@@ -59,6 +69,7 @@ def place(page: Page, shown: int) -> str:
     if total and not matched:
         return f"none of {total:,} matched"
     of = f"{total:,}" if matched == total else f"{matched:,} matched, {total:,} in all"
+    of = f"at most {of}" if page.get("at_most") else of
     return f"rows {first + 1:,}-{first + shown:,} of {of}" if shown else f"0 of {of}" if total else "none"
 
 
@@ -70,12 +81,18 @@ def columns_of(page: Page, *, ascii_only: bool = False) -> list[Column[Row]]:
         "connections": _connections,
         "followers": _followers,
         "follows": _follows,
+        "nodes": _nodes,
     }
+    several = len(page.get("nodes", ())) > 1
     by = page["sort"].partition(",")[0].removeprefix("-")
     return [
         column
         for column in makers[page["view"]](rows, ascii_only)
-        if column.name not in _QUIET or column.name == by or any(row.get(column.name) for row in rows)
+        if column.name == by
+        or (
+            (column.name not in _QUIET or any(row.get(column.name) for row in rows))
+            and (several or column.name not in _OF_SEVERAL)
+        )
     ]
 
 
@@ -85,7 +102,7 @@ def _uploads(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
         _stage(rank=1, rank_in_full=5, ascii_only=ascii_only),
         _percent(rank=2, ascii_only=ascii_only),
         Column("version", lambda row, _: Text(_version(row)), rank=6, least=7, right=True),
-        _count("followers", rank=4),
+        _count("followers", rank=4, ascii_only=ascii_only),
         _count("connections", rank=9),
         Column("rate", lambda row, _: _quiet(row.get("rate_per_s"), amounts.rate), rank=7, least=6, right=True),
         Column("age", lambda row, _: Text(_amount(row.get("age_s"), amounts.age)), rank=3, least=6, right=True),
@@ -96,12 +113,14 @@ def _uploads(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
             "after_terminal", lambda row, _: _alarming(row.get("after_terminal")), rank=14, right=True, instead_of="refused"
         ),
         Column("owner", lambda row, _: Text(said(row.get("owner"), ascii_only=ascii_only)), rank=10, least=8),
+        _on_nodes(rank=15, ascii_only=ascii_only),
     ]
 
 
 def _connections(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     return [
         Column("connection", lambda row, _: Text(str(row["connection"]), "bold"), rank=0, right=True),
+        Column("node", lambda row, _: Text(said(row.get("node"), ascii_only=ascii_only)), rank=1),
         Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only)), rank=1, least=8),
         Column("state", lambda row, _: _state(row), rank=2, least=len("authenticating")),
         Column("age", lambda row, _: Text(_amount(row.get("age_s"), amounts.age)), rank=6, least=6, right=True),
@@ -125,9 +144,29 @@ def _followers(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
         _upload(rows, ascii_only),
         Column("state", lambda row, _: _state(row), rank=3, least=len("unpublished")),
         _percent(rank=2, ascii_only=ascii_only, bars=False),
-        _count("followers", rank=4),
+        _count("followers", rank=4, ascii_only=ascii_only),
         _count("connections", rank=5),
         Column("users", users, rank=1, least=20, grows=True),
+        _on_nodes(rank=6, ascii_only=ascii_only),
+    ]
+
+
+def _nodes(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
+    def state(row: Row, _: int | None) -> Text:
+        shown = row.get("state") if row.get("broker_ready", True) or row.get("state") == "silent" else "away"
+        return Text(said(shown), _STYLES.get(str(shown), ""))
+
+    return [
+        Column("name", lambda row, _: Text(said(row.get("name"), ascii_only=ascii_only), "bold"), rank=0, least=8),
+        Column("state", state, rank=1, least=len("draining")),
+        _count("connections", rank=2),
+        _count("users", rank=5),
+        _count("uploads", rank=6),
+        Column("events", lambda row, _: _quiet(row.get("events_per_s"), amounts.rate), rank=4, least=6, right=True),
+        Column("lag", lambda row, _: Text(_amount(row.get("lag_s"), amounts.lag)), rank=3, least=6, right=True),
+        Column("uptime", lambda row, _: Text(_amount(row.get("uptime_s"), amounts.age)), rank=7, least=6, right=True),
+        Column("version", lambda row, _: Text(said(row.get("version"), ascii_only=ascii_only)), rank=9, least=7),
+        Column("url", lambda row, _: Text(said(row.get("url"), ascii_only=ascii_only), "dim"), rank=8),
     ]
 
 
@@ -135,7 +174,9 @@ def _follows(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
     names = short_names([said(follow["upload"], ascii_only=ascii_only) for row in rows for follow in row.get("follows", [])])
 
     def connections(row: Row, room: int | None) -> Text:
-        return joined([Text(str(number)) for number in row.get("connections", [])], 0, room) or Text("none", "dim")
+        return joined([Text(said(number, ascii_only=ascii_only)) for number in row.get("connections", [])], 0, room) or Text(
+            "none", "dim"
+        )
 
     def follows(row: Row, room: int | None) -> Text:
         held = [_follow(follow, names, row.get("connections", []), ascii_only) for follow in row.get("follows", [])]
@@ -148,12 +189,12 @@ def _follows(rows: list[Row], ascii_only: bool) -> list[Column[Row]]:
         Column("user", lambda row, _: Text(said(row.get("user"), ascii_only=ascii_only), "bold"), rank=0, least=8),
         Column("connections", connections, rank=2, grows=True),
         *([leaves] if any(row.get("leaves_in_s") is not None for row in rows) else []),
-        _count("uploads", rank=4),
+        _count("uploads", rank=4, ascii_only=ascii_only),
         Column("follows", follows, rank=1, least=20, grows=True),
     ]
 
 
-def _follow(follow: Row, names: dict[str, str], connections: list[int], ascii_only: bool) -> Text:
+def _follow(follow: Row, names: dict[str, str], connections: list[int | str], ascii_only: bool) -> Text:
     """The upload, how it does, and which connections hold it where that is not simply all of them."""
     upload = said(follow["upload"], ascii_only=ascii_only)
     line = Text(names.get(upload, upload))
@@ -161,7 +202,7 @@ def _follow(follow: Row, names: dict[str, str], connections: list[int], ascii_on
     line.append(f" {percent} %" if state == "running" and percent is not None else f" {state}", _STYLES.get(state, ""))
     held_by = follow.get("held_by", [])
     if held_by != connections:
-        line.append(f" ({' '.join(str(number) for number in held_by) or 'none'})", "dim")
+        line.append(f" ({' '.join(said(number, ascii_only=ascii_only) for number in held_by) or 'none'})", "dim")
     return line
 
 
@@ -192,8 +233,21 @@ def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column[Row]:
     return Column("percent", draw, rank=rank, least=least, right=not bars, grows=bars)
 
 
-def _count(name: str, *, rank: int) -> Column[Row]:
-    return Column(name, lambda row, _: Text(_amount(row.get(name), _grouped)), rank=rank, right=True)
+def _count(name: str, *, rank: int, ascii_only: bool | None = None) -> Column[Row]:
+    """With ``ascii_only`` given it is a count of what may be on two nodes: a sum that counts it twice is at most so many."""
+    at_most = "" if ascii_only is None else "<=" if ascii_only else "≤"
+
+    def draw(row: Row, _: int | None) -> Text:
+        return Text((at_most if row.get("at_most") else "") + _amount(row.get(name), _grouped))
+
+    return Column(name, draw, rank=rank, right=True)
+
+
+def _on_nodes(*, rank: int, ascii_only: bool) -> Column[Row]:
+    def draw(row: Row, room: int | None) -> Text:
+        return joined([Text(said(node, ascii_only=ascii_only)) for node in row.get("nodes", [])], 0, room)
+
+    return Column("nodes", draw, rank=rank, least=8, grows=True)
 
 
 def _stage(*, rank: int, rank_in_full: int, ascii_only: bool) -> Column[Row]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views import amounts
 from vuemantics_ws_cli.views.columns import GAP, cut, said, share, side_by_side
 from vuemantics_ws_cli.views.pages import page_lines
@@ -33,6 +34,7 @@ KEYS = {
     "u": "uploads",
     "s": "subscriptions: who follows what",
     "c": "connections",
+    "n": "nodes",
     "tab": "the next view",
     "/": "edit the filter: Enter applies it, Esc leaves it, Ctrl-U clears it",
     "o, O": "sort by the next column, by the one before",
@@ -49,10 +51,10 @@ KEYS = {
 _ONE_OF_SEVERAL = ("stalled_reader", "limit_near")
 """Warnings that name one, and count how many there are. Any other says its count itself."""
 
-_FOOT_SHORT = ((3, "u, s, c view"), (2, "/ filter"), (1, "? keys"), (0, "q quit"))
+_FOOT_SHORT = ((3, "u, s, c, n view"), (2, "/ filter"), (1, "? keys"), (0, "q quit"))
 _FOOT = (
-    *((2, "u uploads"), (3, "s subscriptions"), (4, "c connections"), (5, "/ filter"), (6, "o sort")),
-    *((8, "r reverse"), (7, "space pause"), (1, "? keys"), (0, "q quit")),
+    *((2, "u uploads"), (3, "s subscriptions"), (4, "c connections"), (5, "n nodes")),
+    *((6, "/ filter"), (7, "o sort"), (9, "r reverse"), (8, "space pause"), (1, "? keys"), (0, "q quit")),
 )
 """Keys with what they do, in their order; those of the highest rank give way."""
 
@@ -115,10 +117,11 @@ def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
     parts = [
         (0, Text(node.get("name", ""), "bold")),
         (1, Text(state, "bold red" if gone else _STATES.get(state, ""))),
-        (5, Text(node.get("version", ""))),
-        (2, Text(node.get("url", ""))),
-        (3, Text(f"up {amounts.age(uptime_s)}")),
-        (4, Text(f"access {node.get('access', '')}")),
+        (7, Text(node.get("version", ""))),
+        (3, Text(node.get("url", ""))),
+        (4, Text(f"up {amounts.age(uptime_s)}")),
+        (6, Text(f"access {node.get('access', '')}")),
+        *_neighbourhood(frame),
     ]
     heading = _fitting(parts, size.width)
     lines = [heading]
@@ -130,6 +133,22 @@ def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
             why = ": whoever reaches the control port gets a token for any user"
             lines.append(loud.append(why, "not bold not reverse") if loud.cell_len + len(why) <= size.width else loud)
     return [cut(line, size.width, ascii_only=size.ascii_only) for line in [*lines, *_warnings(frame, size)]]
+
+
+def _neighbourhood(frame: Frame) -> list[tuple[int, Text]]:
+    """How many nodes this is about, and how what lies between them is. Nothing where there is but one process."""
+    broker, nodes, missing = frame.get("broker", {}), frame.get("nodes", []), frame.get("missing", [])
+    if broker.get("name", "memory") == "memory" and len(nodes) < 2:
+        return []
+    count = Text(f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}")
+    if missing:
+        count.append(f", {len(missing)} silent", "bold yellow")
+    name = printable(str(broker.get("name", "")))
+    if not broker.get("ready", True):
+        return [(2, count), (1, Text(f"{name} AWAY for {amounts.age(broker.get('since_s') or 0)}", "bold red"))]
+    lag_ms = broker.get("lag_ms")
+    lag = f" {amounts.lag(lag_ms / 1000)}" if lag_ms is not None else ""
+    return [(2, count), (5, Text(f"{name}{lag}", "green"))]
 
 
 def _warnings(frame: Frame, size: Size) -> list[Text]:

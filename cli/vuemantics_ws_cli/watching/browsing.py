@@ -6,12 +6,13 @@ Nothing here knows a terminal or a server. A query that differs from the one bef
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-View = Literal["uploads", "subscriptions", "connections"]
+View = Literal["uploads", "subscriptions", "connections", "nodes"]
 
 ASKED: dict[View, tuple[str, ...]] = {
     "uploads": ("uploads",),
     "subscriptions": ("followers", "follows"),
     "connections": ("connections",),
+    "nodes": ("nodes",),
 }
 """The server's views that make up one of ours. The sort is the first one's."""
 
@@ -22,15 +23,16 @@ SORTS: dict[View, tuple[str, ...]] = {
     ),
     "subscriptions": ("upload", "state", "-percent", "-followers", "-connections"),
     "connections": (
-        *("connection", "user", "state", "-age", "-pending", "-behind", "-silent", "-uploads"),
+        *("connection", "node", "user", "state", "-age", "-pending", "-behind", "-silent", "-uploads"),
         *("-sent", "-sent_bytes", "-conflated", "address"),
     ),
+    "nodes": ("name", "state", "-connections", "-users", "-uploads", "-events", "-lag", "-uptime", "version", "url"),
 }
 """The columns to sort by, from left to right, each in the direction that one wants first."""
 
 FILTER_CHARACTERS_MAX = 1000
 
-_VIEW_KEYS: dict[str, View] = {"u": "uploads", "s": "subscriptions", "c": "connections"}
+_VIEW_KEYS: dict[str, View] = {"u": "uploads", "s": "subscriptions", "c": "connections", "n": "nodes"}
 _VIEWS = tuple(ASKED)
 
 

@@ -1,6 +1,6 @@
 """What a broker is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from vuemantics_ws.brokers.nodes import Nodes
@@ -39,6 +39,9 @@ class Health(NamedTuple):
 
 Deliver = Callable[[str, Head], None]
 """``deliver(upload_id, head)``: called with each accepted event of a watched upload, in order of version."""
+
+Adopted = Callable[[Event, Receipt], None]
+"""Called with what a plain publisher said, and what became of it."""
 
 Found = Callable[[Head | None], None]
 """Called once with the head that a watch found, None where there is none, or where the broker is away."""
@@ -107,6 +110,15 @@ class Broker(Protocol):
     @property
     def nodes(self) -> Nodes | None:
         """The other processes around it; None where it has but one."""
+        ...
+
+    @property
+    def adopted(self) -> Mapping[str, int]:
+        """What became of all that plain publishers said, as far as this process heard it: how often by outcome."""
+        ...
+
+    def tell_adopted(self, told: Adopted) -> None:
+        """Call this with each of them that was judged. A plain call, as ``deliver`` is."""
         ...
 
     @property

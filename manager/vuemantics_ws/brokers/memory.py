@@ -1,9 +1,9 @@
 """The broker inside one process: the default of ``serve``. It forgets everything when the process ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vuemantics_ws.ambient import Clock, SystemClock
-from vuemantics_ws.brokers.base import Deliver, Found, Health, Receipt
+from vuemantics_ws.brokers.base import Adopted, Deliver, Found, Health, Receipt
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
 from vuemantics_ws.limits import Limits
 
@@ -78,6 +78,13 @@ class MemoryBroker:
     @property
     def nodes(self) -> None:
         return None
+
+    @property
+    def adopted(self) -> Mapping[str, int]:
+        return {}
+
+    def tell_adopted(self, told: Adopted) -> None:
+        """There is nobody to adopt from."""
 
     @property
     def watches(self) -> int:

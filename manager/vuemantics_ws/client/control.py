@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Literal, NoReturn, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -17,6 +17,8 @@ from vuemantics_ws.errors import BadEvent, BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws.quantities import format_duration
 
 T = TypeVar("T")
+
+Scope = Literal["node", "cluster"]
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
 """No frame of a watch is as long, with the longest names in all of its rows."""
@@ -38,6 +40,14 @@ class Receipt:
     attempt: int | None
     seq: int | None
     receivers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked:
+    """How many connections were closed, and the names of nodes that did not say whether they closed any."""
+
+    count: int
+    missing: list[str]
 
 
 class Control:
@@ -94,7 +104,7 @@ class Control:
         return self._convert(said, IssuedToken)
 
     async def ready(self) -> bool:
-        """Whether the server takes new connections. False while it starts and while it drains."""
+        """Whether the server takes new connections. False while it starts, drains, or cannot reach its broker."""
         response = await self._request("GET", "/readyz")
         if response.status_code not in (200, 503):
             self._refuse(response)
@@ -116,13 +126,17 @@ class Control:
         sort: str = "",
         limit: int = 50,
         offset: int = 0,
+        scope: Scope | None = None,
     ) -> dict[str, Any]:
-        """Some rows of ``uploads``, ``connections``, ``followers`` or ``follows``, as they are now.
+        """Some rows of ``uploads``, ``connections``, ``followers``, ``follows`` or ``nodes``, as they are now.
+
+        They are those of all nodes around the server's broker, or with ``scope`` ``node`` of the server alone.
 
         Raises:
             BadSetting: the server cannot read the filter or the order; ``setting`` says which.
         """
-        return await self._ask("GET", f"/{view}", params={"filter": filter, "sort": sort, "limit": limit, "offset": offset})
+        asked = {"filter": filter, "sort": sort, "limit": limit, "offset": offset, **_scope(scope)}
+        return await self._ask("GET", f"/{view}", params=asked)
 
     async def frames(
         self,
@@ -133,15 +147,17 @@ class Control:
         limit: int = 50,
         offset: int = 0,
         every_s: float = 1.0,
+        scope: Scope | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The server at a glance with a page of each view, at once and then every so often, until it stops.
+        """All nodes at a glance with a page of each view, at once and then every so often, until the server stops.
 
-        Use it under :func:`contextlib.aclosing`. Whoever reads too slowly gets fewer frames, not older ones.
+        With ``scope`` ``node`` it is the server alone. Use it under :func:`contextlib.aclosing`. Whoever reads too slowly gets
+        fewer frames, not older ones.
 
         Raises:
             BadSetting: the server cannot read the filter or the order; ``setting`` says which.
         """
-        asked = {"view": list(views), "filter": filter, "sort": sort, "limit": limit, "offset": offset}
+        asked = {"view": list(views), "filter": filter, "sort": sort, "limit": limit, "offset": offset, **_scope(scope)}
         asked["every"] = format_duration(every_s)
         async with aclosing(self._lines("/watch", asked, silence_s=every_s + self._timeout_s)) as lines:
             async for line in lines:
@@ -149,25 +165,27 @@ class Control:
 
     # Acting.
 
-    async def kick(self, connection: int, *, for_good: bool = False) -> int:
-        """Close one connection, by its number; its browser comes back unless it is ``for_good``. Returns how many were closed.
+    async def kick(self, connection: int, *, node: str | None = None, for_good: bool = False) -> Kicked:
+        """Close one connection, by its number; its browser comes back unless it is ``for_good``.
+
+        ``node`` is the name of the node that has it, None for the server itself.
 
         Raises:
-            Refused: there is no such connection.
+            Refused: there is no such connection, or no such node.
         """
-        return await self._kick(f"/connections/{connection:d}", for_good)
+        return await self._kick(f"/connections/{connection:d}", for_good, {} if node is None else {"node": node})
 
-    async def kick_user(self, user_id: str, *, for_good: bool = False) -> int:
-        """Close every connection of a user. Returns how many were closed.
+    async def kick_user(self, user_id: str, *, for_good: bool = False) -> Kicked:
+        """Close every connection of a user, on all nodes.
 
         Raises:
             Refused: the user has no open connection.
         """
-        return await self._kick(f"/users/{_part(user_id)}/connections", for_good)
+        return await self._kick(f"/users/{_part(user_id)}/connections", for_good, {})
 
-    async def _kick(self, path: str, for_good: bool) -> int:
-        said = await self._ask("DELETE", path, params={"for_good": str(for_good).lower()})
-        return self._convert(said, _Kicked).kicked
+    async def _kick(self, path: str, for_good: bool, where: dict[str, str]) -> Kicked:
+        said = self._convert(await self._ask("DELETE", path, params={"for_good": str(for_good).lower(), **where}), _Kicked)
+        return Kicked(said.kicked, said.missing)
 
     async def _lines(
         self, path: str, asked: Mapping[str, Any] | None = None, *, silence_s: float | None
@@ -231,7 +249,7 @@ class Control:
         if complaint.code == "bad_event":
             raise BadEvent(message, hint=hint)
         if complaint.code == "bad_query":
-            setting = "sort" if message.startswith("sort") else "filter"
+            setting = next((name for name in ("sort", "offset") if message.startswith(name)), "filter")
             asked = response.request.url.params.get(setting, "")
             raise BadSetting(_naming_the_field(message, asked), setting=setting, hint=hint)
         if response.status_code >= 500:
@@ -254,8 +272,14 @@ def _part(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E")
 
 
+def _scope(scope: Scope | None) -> dict[str, str]:
+    """A server of one node need not know what is not asked."""
+    return {} if scope is None else {"scope": scope}
+
+
 class _Kicked(msgspec.Struct):
     kicked: int
+    missing: list[str] = []
 
 
 class Complaint(msgspec.Struct):

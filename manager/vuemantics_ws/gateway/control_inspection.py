@@ -13,7 +13,6 @@ from vuemantics_ws.gateway.inspection_answers import (
     Kicked,
     KickOptions,
     KickUserOptions,
-    NodesAnswer,
     PageOptions,
     WatchFrame,
     WatchOptions,
@@ -28,6 +27,7 @@ _SUMMARIES = {
     "uploads": "Every upload that is followed or kept",
     "followers": "Who follows each upload",
     "follows": "What each user follows",
+    "nodes": "Every node around the broker, and how it does",
 }
 _BAD_QUERY: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "The filter or the order cannot be read, or an option is out of its range."}
@@ -78,12 +78,6 @@ def add_inspection(application: FastAPI, node: InspectedNode) -> None:
             return problem(503, "too_many_watches", f"{WATCHES_MAX} watch already", "end one of them, or ask for single pages")
         look = neighbours.frame if neighbours is not None else node.inspection.frame
         return LineStream(node.inspection.watch(question, every_s=parse_duration(options.every), look=look))
-
-    @application.get("/nodes", tags=["inspection"], summary="Every node, and how it does")
-    async def nodes() -> NodesAnswer:
-        """Each as it said itself within the last seconds. The first is the one that answers."""
-        present = node.neighbours.present() if node.neighbours is not None else [node.report()]
-        return NodesAnswer.model_validate({"nodes": [{**one, "this": not place} for place, one in enumerate(present)]})
 
     @application.get("/metrics", tags=["inspection"], summary="What Prometheus is told", response_model=None)
     async def metrics() -> Response:

@@ -55,9 +55,8 @@ def report(node: Described) -> dict[str, Any]:
         "users": len(tables.users),
         "uploads": len(tables.uploads),
         "events_per_s": round(samples[-1].events_per_s, 2) if samples else 0.0,
-        "loop_lag_s": round(max((sample.loop_lag_s for sample in samples), default=0.0), 4),
+        "lag_s": round(max(health.lag_s or 0.0, *(sample.loop_lag_s for sample in samples), 0.0), 4),
         "broker_ready": health.ready,
-        "broker_lag_ms": round(health.lag_s * 1000, 3) if health.lag_s is not None else None,
         "adopts": health.adopts,
         "seen_s": 0.0,
     }

@@ -13,7 +13,7 @@ EVERY_S_LEAST, EVERY_S_MAX = 0.25, 60.0
 OFFSET_MAX = 10**9
 
 Scope = Literal["node", "cluster"]
-ViewName = Literal["uploads", "connections", "followers", "follows"]
+ViewName = Literal["uploads", "connections", "followers", "follows", "nodes"]
 
 _UPLOAD = "7b6dfa0e-6f3f-4a83-9d3c-0c7a3a4f9f11"
 _PERCENT = Field(description="How far it is; null where nobody has said.", examples=[20])
@@ -43,7 +43,7 @@ class PageOptions(BaseModel):
 
 
 class WatchOptions(PageOptions):
-    view: list[ViewName] = Field(min_length=1, max_length=4, description="What to look at; may be repeated.")
+    view: list[ViewName] = Field(min_length=1, max_length=5, description="What to look at; may be repeated.")
     every: Annotated[str, AfterValidator(_check_every)] = Field(
         "1s", description="How often, from `250ms` to `60s`.", examples=["1s"]
     )
@@ -227,9 +227,11 @@ class NodeRow(_Answer):
     users: int = Field(examples=[10])
     uploads: int = Field(description="That somebody follows there.", examples=[31])
     events_per_s: float = Field(examples=[5.0])
-    loop_lag_s: float = Field(description="The most by which its loop was late in the last seconds.", examples=[0.001])
+    lag_s: float = Field(
+        description="The longer of how late its loop was lately and how long what its broker told was under way.",
+        examples=[0.001],
+    )
     broker_ready: bool = Field(examples=[True])
-    broker_lag_ms: float | None = Field(examples=[0.4])
     adopts: bool | None = Field(examples=[True])
     seen_s: float = Field(description="For how long ago this was said.", examples=[0])
 
@@ -238,8 +240,8 @@ class PresentNode(NodeRow):
     this: bool = Field(description="Whether it is the one that answers.", examples=[True])
 
 
-class NodesAnswer(_Answer):
-    nodes: list[PresentNode] = Field(description="All that are present, the one that answers first.", examples=[[]])
+class NodesPage(_Page):
+    rows: list[PresentNode] = Field(examples=[[]])
 
 
 class Warning(_Answer):  # noqa: A001
@@ -275,7 +277,7 @@ class WatchFrame(_Answer):
     counters: Counters
     rates: Rates
     warnings: list[Warning] = Field(description="At most 8, most urgent first.", examples=[[]])
-    views: list[ConnectionsPage | UploadsPage | FollowersPage | FollowsPage] = Field(examples=[[]])
+    views: list[ConnectionsPage | UploadsPage | FollowersPage | FollowsPage | NodesPage] = Field(examples=[[]])
 
 
 class Kicked(_Answer):
@@ -285,5 +287,6 @@ class Kicked(_Answer):
 
 PAGES: dict[str, type[Any]] = {
     "connections": ConnectionsPage, "uploads": UploadsPage, "followers": FollowersPage, "follows": FollowsPage,
+    "nodes": NodesPage,
 }  # fmt: skip
 """By the view that they are of."""

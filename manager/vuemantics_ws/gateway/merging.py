@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from vuemantics_ws.gateway.page_merging import merge_pages
+from vuemantics_ws.gateway.page_merging import merge_pages, page_of_silent
 from vuemantics_ws.gateway.warnings import WARNINGS_MAX, by_urgency, of_silence
 
 Frame = dict[str, Any]
@@ -25,10 +25,11 @@ def merge_frames(frames: Sequence[Frame], *, silent: Sequence[dict[str, Any]] = 
     ``silent`` are nodes that are present, as they said of themselves, and did not answer.
     """
     first = frames[0]
+    silent = [{**node, "state": "silent"} for node in silent]
     names, missing = [frame["node"]["name"] for frame in frames], [node["name"] for node in silent]
     return {
         **first,
-        "nodes": [*(node for frame in frames for node in frame["nodes"]), *({**node, "state": "silent"} for node in silent)],
+        "nodes": [*(node for frame in frames for node in frame["nodes"]), *silent],
         "missing": missing,
         "tables": _merge([frame["tables"] for frame in frames]),
         "limits": _limits([frame["limits"] for frame in frames]),
@@ -36,7 +37,7 @@ def merge_frames(frames: Sequence[Frame], *, silent: Sequence[dict[str, Any]] = 
         "rates": _rates([frame["rates"] for frame in frames]),
         "warnings": _warnings(names, [frame["warnings"] for frame in frames], missing),
         "views": [
-            merge_pages(pages, limit=limit, offset=offset) | {"missing": missing}
+            merge_pages([*pages, *page_of_silent(pages[0], silent)], limit=limit, offset=offset) | {"missing": missing}
             for pages in zip(*(frame["views"] for frame in frames), strict=True)
         ],
     }

@@ -90,7 +90,14 @@ METRICS = (
     Metric("closes", "counter", "Connections that ended, by close code; `other` stands for what only clients send.", "code"),
     Metric("never_upgraded", "counter", "Sockets that ended without having become a WebSocket."),
     Metric("limits_reached", "counter", "Refusals by the name of the limit.", "limit"),
+    Metric("adopted_events", "counter", "What became of what plain publishers said, as far as this node heard it.", "outcome"),
     Metric("unowned_events", "counter", "Events that nobody may get, because nobody owns their upload."),
+    Metric("nodes", "gauge", "Nodes around the broker that are present, this one included."),
+    Metric("watches", "gauge", "Uploads of which the broker tells this node."),
+    Metric("broker_ready", "gauge", "1 while the broker does all that it promises."),
+    Metric("broker_unready_seconds", "gauge", "For how many seconds it has not; 0 while it does."),
+    Metric("broker_lag_seconds", "gauge", "How long what it told was under way at last; missing where nobody measures."),
+    Metric("redis_gaps", "counter", "How often something may have been missed that Redis told, and was made good."),
     Metric("happenings_dropped", "counter", "Lines that listeners to happenings were too slow for."),
     Metric(
         "displayed_age_seconds",
@@ -106,6 +113,7 @@ METRICS = (
 def _read(node: Measured, survey: Survey) -> dict[str, Found]:
     """Every metric by its name."""
     tables, counters, limits = survey.tables, survey.counters, node.limits
+    health, nodes = node.broker.health, node.broker.nodes
     return {
         "build_info": {node.describe()["version"]: 1},
         "python_info": {platform.python_version(): 1},
@@ -131,7 +139,14 @@ def _read(node: Measured, survey: Survey) -> dict[str, Found]:
         "closes": _closes(counters["closes"]),
         "never_upgraded": node.never_upgraded,
         "limits_reached": dict.fromkeys(COUNTED_LIMITS, 0) | counters["limits"],
+        "adopted_events": dict.fromkeys((verdict.value for verdict in Verdict), 0) | dict(node.broker.adopted),
         "unowned_events": counters["unowned_events"],
+        "nodes": 1 + len(nodes.others()) if nodes is not None else 1,
+        "watches": node.broker.watches,
+        "broker_ready": int(health.ready),
+        "broker_unready_seconds": 0.0 if health.ready else max(0.0, node.clock.monotonic() - health.since),
+        "broker_lag_seconds": health.lag_s,
+        "redis_gaps": health.gaps,
         "happenings_dropped": node.journal.dropped,
         "displayed_age_seconds": node.displayed_age_s,
         "time_to_terminal_seconds": node.sightings.time_to_terminal_s,

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from vuemantics_ws.brokers.nodes import Handler, Nodes
+from vuemantics_ws.brokers.nodes import Answers, Handler, Nodes
 from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.merging import merge_frames
-from vuemantics_ws.gateway.page_merging import merge_pages
+from vuemantics_ws.gateway.page_merging import merge_pages, page_of_silent
 
 _SPOKEN = "1"
 """Stands behind the names of questions. It counts up whenever what is asked or said is another thing: nodes of two versions are
@@ -38,10 +38,6 @@ class Neighbours:
         """What this node answers to the others."""
         return {PAGE: self._page, FRAME: self._frame, KICK: self._kick, KICK_USER: self._kick_user}
 
-    def present(self) -> list[dict[str, Any]]:
-        """How each node does, as it said itself at last; this one first."""
-        return [self._node.report(), *self._nodes.others()]
-
     async def page(self, question: Question, *, at_turn: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
         """One page of what all nodes have. ``at_turn`` is as for :meth:`Inspection.page`.
 
@@ -52,8 +48,8 @@ class Neighbours:
         async with _Others(self._nodes, PAGE, each) as others:
             own = await self._node.inspection.page(each, at_turn=at_turn)
             said = await others
-        page = merge_pages([own, *said.answers], limit=question.limit, offset=question.offset)
-        return page | {"missing": said.missing}
+        pages = [own, *said.answers, *page_of_silent(own, self._silent(said))]
+        return merge_pages(pages, limit=question.limit, offset=question.offset) | {"missing": said.missing}
 
     async def frame(self, question: Question) -> dict[str, Any]:
         """All nodes at a glance."""
@@ -61,13 +57,16 @@ class Neighbours:
         async with _Others(self._nodes, FRAME, each) as others:
             own = await self._node.inspection.frame(each)
             said = await others
-        silent = [other for other in self._nodes.others() if other["name"] in said.missing]
+        silent = self._silent(said)
         return merge_frames([own, *said.answers], silent=silent, limit=question.limit, offset=question.offset)
+
+    def _silent(self, said: Answers) -> list[dict[str, Any]]:
+        return [other for other in self._nodes.others() if other["name"] in said.missing]
 
     async def kick(self, number: int, node_name: str, *, for_good: bool) -> int | None:
         """Close a connection of a node. Returns how many there were, None where no node is called so."""
         kicked = None
-        for node in self.present():
+        for node in [self._node.report(), *self._nodes.others()]:
             if node_name in (node["name"], node["id"]):
                 kicked = (kicked or 0) + await self._kick_on(node["id"], number, for_good=for_good)
         return kicked

@@ -18,7 +18,7 @@ Page = dict[str, Any]
 
 _JSON_NAMES = {
     "age": "age_s", "pending": "pending_bytes", "behind": "behind_s", "silent": "silent_s", "rate": "rate_per_s",
-    "leaves": "leaves_in_s",
+    "leaves": "leaves_in_s", "events": "events_per_s", "lag": "lag_s", "uptime": "uptime_s",
 }  # fmt: skip
 _SUMMED = ("connections", "rate_per_s", "accepted", "duplicate", "stale", "after_terminal", "refused")
 _RANKS = {
@@ -39,9 +39,11 @@ class _Placed(NamedTuple):
 def merge_pages(pages: Sequence[Page], *, limit: int, offset: int) -> Page:
     """One page of what all nodes have. The pages are of the same question, each from its first row on."""
     first, view = pages[0], pages[0]["view"]
+    if view == "nodes":
+        pages = [*pages[:1], *({**page, "rows": [{**row, "this": False} for row in page["rows"]]} for page in pages[1:])]
     found = [_Placed(row, place, node) for node, page in enumerate(pages) for place, row in enumerate(page["rows"])]
     matched, total = (sum(page[count] for page in pages) for count in ("matched", "total"))
-    exact = len(pages) == 1 or view == "connections"
+    exact = len(pages) == 1 or view not in _JOINED
     if not exact:
         whole = len(found) == matched
         found = _join(found, "user" if view == "follows" else "upload", _JOINED[view], [page["nodes"][0] for page in pages])
@@ -61,6 +63,17 @@ def merge_pages(pages: Sequence[Page], *, limit: int, offset: int) -> Page:
     }
 
 
+def page_of_silent(page: Page, silent: Sequence[Row]) -> list[Page]:
+    """What nodes that do not answer add to a page: in the table of nodes they have rows, too.
+
+    Where a filter lets only some rows through, nobody knows whether theirs would be among them.
+    """
+    if page["view"] != "nodes" or page["filter"] or not silent:
+        return []
+    rows = [{**node, "state": "silent"} for node in silent]
+    return [{**page, "rows": rows, "matched": len(rows), "total": len(rows), "nodes": []}]
+
+
 class _Fields(dict[str, Callable[[_Placed], Any]]):
     """How a field is read of a row as it is told, by its name in an order."""
 
@@ -75,6 +88,8 @@ class _Fields(dict[str, Callable[[_Placed], Any]]):
 
 
 def _default(view: str) -> Callable[[_Placed], Any]:
+    if view == "nodes":
+        return lambda placed: placed.row["name"]
     ranks = _RANKS.get(view, {})
     return lambda placed: (ranks.get(placed.row.get("state", ""), 0), placed.place, placed.node)
 

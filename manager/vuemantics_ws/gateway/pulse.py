@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from vuemantics_ws.core.counters import Counters
@@ -38,16 +39,19 @@ class Sample(NamedTuple):
 class Pulse:
     """One timer, four times a second: each time it notes how late it is called, each fourth time it takes a sample."""
 
-    def __init__(self, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, counters: Counters, loop: asyncio.AbstractEventLoop, *, adopted: Mapping[str, int] | None = None
+    ) -> None:
         self.loop_lag_s = Histogram(LAG_BOUNDS_S)
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self._counters = counters
+        self._adopted: Mapping[str, int] = {} if adopted is None else adopted  # one that is empty now may fill
         self._loop = loop
         self._handle: asyncio.TimerHandle | None = None
         self._beats = 0
         self._lag_s = 0.0
         self._wanted_at = self._sampled_at = 0.0
-        self._before = _totals(counters)
+        self._before = self._totals()
 
     def start(self) -> None:
         self._sampled_at = self._loop.time()
@@ -84,19 +88,21 @@ class Pulse:
 
     def _sample(self, now: float) -> None:
         elapsed_s = max(now - self._sampled_at, BEAT_S)
-        totals = _totals(self._counters)
+        totals = self._totals()
         per_s = [(after - before) / elapsed_s for after, before in zip(totals, self._before, strict=True)]
         self._samples.append(Sample._make([*per_s, self._lag_s]))
         self._before, self._sampled_at, self._lag_s = totals, now, 0.0
 
-
-def _totals(counters: Counters) -> _Totals:
-    events = counters.events
-    return _Totals(
-        events=sum(events.values()),
-        deliveries=counters.deliveries,
-        connects=counters.connects,
-        closes=sum(counters.closes.values()),
-        refused=events["stale"] + events["after_terminal"],
-        unowned=counters.unowned_events,
-    )
+    def _totals(self) -> _Totals:
+        """Of what was adopted without duplicates: each message is one to every adopter but the first."""
+        counters, adopted = self._counters, self._adopted
+        events = counters.events
+        refused = sum(of.get(verdict, 0) for of in (events, adopted) for verdict in ("stale", "after_terminal"))
+        return _Totals(
+            events=sum(events.values()) + sum(adopted.get(verdict, 0) for verdict in ("accepted", "stale", "after_terminal")),
+            deliveries=counters.deliveries,
+            connects=counters.connects,
+            closes=sum(counters.closes.values()),
+            refused=refused,
+            unowned=counters.unowned_events,
+        )

@@ -13,7 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from vuemantics_ws.ambient import SystemClock, system_random
+from vuemantics_ws.ambient import Clock, SystemClock, system_random
+from vuemantics_ws.brokers.base import Broker
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.addresses import url_of
@@ -60,9 +61,7 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
     for warning in settings.warnings():
         logger.warning("%s", warning)
     secret = settings.secret if settings.secret is not None else development_secret()
-    gateway = Gateway(
-        settings, secret=secret, broker=MemoryBroker(clock=clock, limits=settings), clock=clock, dice=system_random()
-    )
+    gateway = Gateway(settings, secret=secret, broker=make_broker(settings, clock), clock=clock, dice=system_random())
     with (
         _signals(stop, at_once),
         contextlib.closing(listen(settings.control_host, settings.control_port, "--control-port")) as control_socket,
@@ -82,6 +81,22 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
         control.force_exit = at_once.is_set()
         await serving
     return 0
+
+
+def make_broker(settings: Settings, clock: Clock) -> Broker:
+    """What lies between publishers and this node: Redis where it was named, else the process itself."""
+    if settings.redis is None:
+        return MemoryBroker(clock=clock, limits=settings)
+    from vuemantics_ws.brokers.redis.broker import RedisBroker
+
+    return RedisBroker(
+        settings.redis,
+        prefix=settings.redis_prefix,
+        plain_prefix=settings.plain_prefix,
+        adopt=settings.adopt,
+        clock=clock,
+        limits=settings,
+    )
 
 
 class _Control(uvicorn.Server):

@@ -14,7 +14,7 @@ from vuemantics_ws.brokers.base import Broker, Receipt
 from vuemantics_ws.closing import RELOADING_REASON, CloseCode
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.access import anyone, owner_only
-from vuemantics_ws.core.upload import Event, Head
+from vuemantics_ws.core.upload import Event, Head, Verdict
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.auth import Authenticator
@@ -79,7 +79,7 @@ class Gateway:
         )
         self.broker = broker
         self.sightings = Sightings(lives=self._lives, now=clock.monotonic)
-        self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop())
+        self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop(), adopted=broker.adopted)
         self.displayed_age_s = Histogram(AGE_BOUNDS_S)
         """For how long states waited, from when they were accepted, until they were handed to their connection's socket."""
         self.never_upgraded = 0
@@ -113,6 +113,7 @@ class Gateway:
         if broker.nodes is not None:
             self.neighbours = Neighbours(self, broker.nodes)
             broker.nodes.introduce(self.report, self.neighbours.handlers)
+        broker.tell_adopted(self._adopted)
 
     async def start(self) -> None:
         """Open the public port. ``address`` then says where.
@@ -328,6 +329,13 @@ class Gateway:
         if kind == "event":
             self.sightings.take(fields)
         self.journal.tell(kind, fields)
+
+    def _adopted(self, event: Event, receipt: Receipt) -> None:
+        """A duplicate is what every adopter but one makes of a message."""
+        if receipt.verdict is not Verdict.DUPLICATE:
+            attempt, seq = receipt.version or (None, None)
+            said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
+            self._happened("event", {**said, "attempt": attempt, "seq": seq})
 
     def _lives(self, upload_id: str) -> bool:
         """Whether an upload may still be asked about: somebody follows it, or the broker keeps it."""

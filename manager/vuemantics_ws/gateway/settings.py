@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Self
 
+from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.errors import BadQuantity, BadSetting
 from vuemantics_ws.gateway.addresses import Network, is_loopback
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX, Setting, collect, name_of, table
@@ -113,6 +114,8 @@ class Settings(Limits):
                     hint="0.0.0.0 or :: stands for every address of the machine",
                 )
 
+        if self.redis is not None:
+            RedisAddress.read(self.redis)
         for name in ("redis_prefix", "plain_prefix"):
             if _REDIS_PREFIX.fullmatch(prefix := getattr(self, name)) is None:
                 raise BadSetting(f"expected at most 64 letters, digits and any of _.:/@-, got {prefix[:60]!r}", setting=name)
@@ -159,6 +162,11 @@ class Settings(Limits):
     def resolved_access(self) -> Access:
         """The rule that holds: in development mode ``open`` unless another was named."""
         return self.access or "open"
+
+    @property
+    def redis_place(self) -> str | None:
+        """Where Redis is, without user and password."""
+        return str(RedisAddress.read(self.redis)) if self.redis is not None else None
 
     def warnings(self) -> list[str]:
         """Sentences about what is allowed, but probably not meant."""

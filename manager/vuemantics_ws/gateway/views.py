@@ -1,4 +1,4 @@
-"""The four tables that a person may look at, as rows made of the live tables when somebody looks.
+"""The tables that a person may look at, as rows made of the live tables when somebody looks.
 
 A view is made for one look. Its fields say how a filter or an order reads them of a row; what only shows is made for the rows
 that are shown. Rows are objects of the live tables, so they may have ended before they are shown.
@@ -6,6 +6,7 @@ that are shown. Rows are objects of the live tables, so they may have ended befo
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -48,6 +49,10 @@ class Looked(Protocol):
     @property
     def name(self) -> str:
         """What people call the node."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """How the node does, as one of ``nodes`` in a frame."""
         ...
 
 
@@ -399,11 +404,41 @@ class FollowsView(View[User[Any]]):
         }
 
 
+class NodesView(View[dict[str, Any]]):
+    """The row of the node itself."""
+
+    kinds: ClassVar[Fields] = {
+        "name": Kind.TEXT, "node": Kind.TEXT, "state": Kind.TEXT, "connections": Kind.NUMBER, "users": Kind.NUMBER,
+        "uploads": Kind.NUMBER, "events": Kind.NUMBER, "events_per_s": Kind.NUMBER, "lag": Kind.DURATION,
+        "lag_s": Kind.DURATION, "uptime": Kind.DURATION, "uptime_s": Kind.DURATION, "url": Kind.TEXT, "version": Kind.TEXT,
+    }  # fmt: skip
+
+    def __init__(self, node: Looked) -> None:
+        self._report = node.report()
+
+    @property
+    def fields(self) -> Mapping[str, Read]:
+        return {name: itemgetter(NODE_NAMES.get(name, name)) for name in self.kinds}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        return iter([self._report])
+
+    def order(self, row: dict[str, Any]) -> str:
+        return str(row["name"])
+
+    def as_json(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "this": True}
+
+
+NODE_NAMES = {"node": "name", "events": "events_per_s", "lag": "lag_s", "uptime": "uptime_s"}
+"""What else fields of a node's row are called."""
+
 VIEWS: dict[str, type[View[Any]]] = {
     "uploads": UploadsView,
     "connections": ConnectionsView,
     "followers": FollowersView,
     "follows": FollowsView,
+    "nodes": NodesView,
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.brokers.base import Receipt
+from vuemantics_ws.brokers.base import Adopted, Receipt
 from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.brokers.redis.commands import Commands
 from vuemantics_ws.brokers.redis.heads import Heads
@@ -54,6 +54,7 @@ class Adopter:
     others. What was published while an adopter was not connected, no one can tell it; another adopter has it.
 
     Attributes:
+        told: called with each message that was judged, and its receipt.
         counts: what became of the messages: verdicts, and why some were not judged.
     """
 
@@ -88,6 +89,7 @@ class Adopter:
             dice=dice,
         )
         self.counts: Counter[str] = Counter()
+        self.told: Adopted = _nobody_listens
         self._complained_at: dict[str, float] = {}
         self._since = clock.monotonic()
         self._backlog: deque[Plain] = deque()
@@ -201,6 +203,7 @@ class Adopter:
         for place, ((event, since), answer) in enumerate(zip(events, answers, strict=True)):
             if isinstance(answer, Receipt):
                 self.counts[answer.verdict.value] += 1
+                self.told(event, answer)
             elif not isinstance(answer, BrokerAway):
                 self._refuse(type(answer).__name__)
             elif place < judged_until.get(event.upload_id, 0):
@@ -234,3 +237,7 @@ class _Mark:
 def _literally(name: bytes) -> bytes:
     """A pattern that matches this and nothing else."""
     return re.sub(rb"([*?\[\]\\])", rb"\\\1", name)
+
+
+def _nobody_listens(event: Event, receipt: Receipt) -> None:
+    """Until somebody does."""

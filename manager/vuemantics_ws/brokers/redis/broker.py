@@ -6,15 +6,16 @@ import random
 import socket
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from vuemantics_ws.ambient import Clock, SystemClock, system_random
-from vuemantics_ws.brokers.base import Deliver, Found, Health, Receipt
+from vuemantics_ws.brokers.base import Adopted, Deliver, Found, Health, Receipt
 from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.brokers.redis.adopter import Adopter
 from vuemantics_ws.brokers.redis.commands import COMMAND_TIMEOUT_S, Call, Commands, Script
 from vuemantics_ws.brokers.redis.heads import Heads, Stored
 from vuemantics_ws.brokers.redis.keys import Keys
+from vuemantics_ws.brokers.redis.nodes import RedisNodes
 from vuemantics_ws.brokers.redis.readiness import Readiness
 from vuemantics_ws.brokers.redis.subscriptions import Subscriptions
 from vuemantics_ws.brokers.redis.upkeep import Upkeep
@@ -84,6 +85,7 @@ class RedisBroker:
             changed=self._changed,
             dice=self.dice,
         )
+        self.nodes = RedisNodes(self.commands, self.subscriptions, self.keys, node_id=self.node_id, clock=self.clock)
         self.said: Callable[[str, bytes], None] = _nobody_listens
         """Called with the id of a watched upload and what was said to its followers that is no state of it."""
         self._heads = Heads(self.commands, self.keys, head_ttl_s=self.limits.head_ttl_s, dice=self.dice)
@@ -117,6 +119,7 @@ class RedisBroker:
     async def start(self, deliver: Deliver) -> None:
         self._deliver = deliver
         self.subscriptions.start()
+        self.nodes.start()
         if self.adopter is not None:
             self.adopter.start()
         self._tasks = [
@@ -134,6 +137,7 @@ class RedisBroker:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
+        await self.nodes.stop()
         adopting = [self.adopter.stop()] if self.adopter is not None else []
         ending = [*tasks, asyncio.ensure_future(self.subscriptions.stop()), *map(asyncio.ensure_future, adopting)]
         await asyncio.wait(ending, timeout=STOP_TIMEOUT_S / 2)
@@ -190,6 +194,14 @@ class RedisBroker:
             gaps=condition.gaps,
             adopts=self.adopter is not None and self.adopter.condition.connected,
         )
+
+    @property
+    def adopted(self) -> Mapping[str, int]:
+        return self.adopter.counts if self.adopter is not None else {}
+
+    def tell_adopted(self, told: Adopted) -> None:
+        if self.adopter is not None:
+            self.adopter.told = told
 
     @property
     def watches(self) -> int:

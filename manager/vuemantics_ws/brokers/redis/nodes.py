@@ -22,6 +22,8 @@ from vuemantics_ws.errors import BrokerAway, VuemanticsError
 
 logger = logging.getLogger(__name__)
 
+PRESENCE = Script("presence")
+
 PRESENT_S = 15.0
 """For so long after it was last heard a node counts as present."""
 
@@ -116,7 +118,6 @@ class RedisNodes:
         self._subscriptions = subscriptions
         self._keys = keys
         self._clock = clock
-        self._presence = Script("presence")
         self._about: About = lambda: {"name": node_id, "state": "ready"}
         self._handlers: Mapping[str, Handler] = {}
         self._others: dict[str, _Present] = {}
@@ -258,7 +259,7 @@ class RedisNodes:
 
     async def _renew(self, about: dict[str, Any]) -> None:
         arguments: list[bytes | int | float | str] = [self.node_id, round(PRESENT_S * 1000), msgspec.json.encode(about)]
-        said = await self._commands.run(Call(self._presence, [self._keys.nodes], arguments))
+        said = await self._commands.run(Call(PRESENCE, [self._keys.nodes], arguments))
         now = self._clock.monotonic()
         for node_id, age_ms, other in zip(said[::3], said[1::3], said[2::3], strict=True):
             if (id_ := node_id.decode()) != self.node_id:
