@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.cli import frames as made
 from vuemantics_ws.gateway.inspection_answers import PAGES
 from vuemantics_ws.gateway.merging import merge_frames
-from vuemantics_ws.gateway.page_merging import merge_pages
+from vuemantics_ws.gateway.page_merging import merge_pages, names_in, with_all_of
 from vuemantics_ws.gateway.query import SortField
 from vuemantics_ws.gateway.views import VIEWS
 
@@ -101,6 +101,20 @@ def test_a_user_on_two_nodes_is_one_row_whose_connections_say_where_they_are() -
     assert row["connections"] == ["a/7", "a/8", "b/7"]
     assert row["follows"] == [follow("v") | {"held_by": ["a/8"]}, follow("u") | {"held_by": ["a/7", "a/8", "b/7"]}]
     assert (row["uploads"], row["at_most"], row["nodes"], row["leaves_in_s"]) == (2, False, ["a", "b", "c"], None)
+
+
+def test_a_row_is_of_all_nodes_even_of_those_on_which_it_stands_far_down() -> None:
+    top = made.upload_row(0, upload="u", followers=2, connections=2, accepted=0, users=["alice", "bob"])
+    far = made.upload_row(0, upload="u", followers=1, connections=1, accepted=0, users=["carol"])
+    seen = made.upload_row(1, upload="u", followers=0, connections=0, accepted=9, users=[])
+    asked = [page("uploads", "a", [top], matched=7), page("uploads", "b", [made.upload_row(4, users=[])], matched=7)]
+    first = merged(*asked, limit=1)
+
+    (row,) = with_all_of(first, [[top | {"nodes": ["a"]}], [far | {"nodes": ["b"]}], [seen | {"nodes": []}]])["rows"]
+
+    assert (first["rows"][0]["followers"], names_in(first)) == (2, ["u"])
+    assert (row["followers"], row["connections"], row["accepted"], row["nodes"]) == (3, 3, 9, ["a", "b"])
+    assert row["state"] == "running"
 
 
 def test_how_many_there_are_is_at_most_the_sum_where_not_all_were_told() -> None:

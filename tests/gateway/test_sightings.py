@@ -8,10 +8,10 @@ from vuemantics_ws.gateway.sightings import WINDOW_S, Sightings
 class Seen:
     """A table whose time and living uploads the test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lingers_s: float = 0.0) -> None:
         self.now = 1_000.0
         self.living: set[str] = set()
-        self.table = Sightings(lives=self.living.__contains__, now=lambda: self.now)
+        self.table = Sightings(lives=self.living.__contains__, now=lambda: self.now, lingers_s=lingers_s)
 
     def event(self, upload_id: str = "u", verdict: str = "accepted", *, attempt: int = 1, terminal: bool = False) -> None:
         self.table.take({"upload_id": upload_id, "verdict": verdict, "attempt": attempt, "seq": 1, "terminal": terminal})
@@ -92,3 +92,19 @@ def test_what_lives_no_more_is_forgotten_by_those_that_come() -> None:
         assert len(seen.table) <= 2 * 100 + 2
 
     assert all(seen.table.get(f"u{number}") for number in range(100))
+
+
+def test_one_that_may_live_elsewhere_is_kept_for_a_while() -> None:
+    seen = Seen(lingers_s=60.0)
+    seen.event("elsewhere")
+
+    seen.now += 59.0
+    for number in range(100):
+        seen.event(f"new-{number}")
+    kept = seen.table.get("elsewhere")
+    seen.now += 61.0
+    for number in range(300):
+        seen.event(f"newer-{number}")
+
+    assert kept is not None
+    assert seen.table.get("elsewhere") is None

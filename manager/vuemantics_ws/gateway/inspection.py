@@ -1,7 +1,7 @@
 """Looking into a node while it works: pages of its tables, and the whole at a glance."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from heapq import merge
@@ -139,6 +139,19 @@ class Inspection:
             if at_turn is not None:
                 await at_turn()
             return await self._page(question, 0)
+
+    async def rows(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, Any]]]:
+        """What there is of certain uploads, or users, by view; for merging. What is not known here is left out."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        async with self._slices.turn:
+            for name, names in wanted.items():
+                view: View[Any] = VIEWS[name](self._node)
+                told = found[name] = []
+                async with aclosing(self._slices.each(names)) as chunks:
+                    async for chunk in chunks:
+                        rows = [row for one in chunk if (row := view.find(one)) is not None]
+                        told += [view.as_json(row) | view.for_merging(row) for row in rows]
+        return found
 
     async def survey(self) -> Survey:
         """As fresh as the time that it takes. Waits for no page, so that nobody's filter keeps a node from being measured."""

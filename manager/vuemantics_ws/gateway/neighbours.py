@@ -7,13 +7,13 @@ from typing import Any, Protocol
 from vuemantics_ws.brokers.nodes import Answers, Handler, Nodes
 from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.merging import merge_frames
-from vuemantics_ws.gateway.page_merging import merge_pages, page_of_silent
+from vuemantics_ws.gateway.page_merging import merge_pages, names_in, page_of_silent, with_all_of
 
 _SPOKEN = "1"
 """Stands behind the names of questions. It counts up whenever what is asked or said is another thing: nodes of two versions are
 then missing to each other, and misunderstand nothing."""
 
-PAGE, FRAME, KICK, KICK_USER = (f"{name}/{_SPOKEN}" for name in ("page", "frame", "kick", "kick_user"))
+PAGE, FRAME, ROWS, KICK, KICK_USER = (f"{name}/{_SPOKEN}" for name in ("page", "frame", "rows", "kick", "kick_user"))
 
 
 class Acting(Protocol):
@@ -36,7 +36,7 @@ class Neighbours:
     @property
     def handlers(self) -> dict[str, Handler]:
         """What this node answers to the others."""
-        return {PAGE: self._page, FRAME: self._frame, KICK: self._kick, KICK_USER: self._kick_user}
+        return {PAGE: self._page, FRAME: self._frame, ROWS: self._rows, KICK: self._kick, KICK_USER: self._kick_user}
 
     async def page(self, question: Question, *, at_turn: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
         """One page of what all nodes have. ``at_turn`` is as for :meth:`Inspection.page`.
@@ -49,7 +49,8 @@ class Neighbours:
             own = await self._node.inspection.page(each, at_turn=at_turn)
             said = await others
         pages = [own, *said.answers, *page_of_silent(own, self._silent(said))]
-        return merge_pages(pages, limit=question.limit, offset=question.offset) | {"missing": said.missing}
+        page = merge_pages(pages, limit=question.limit, offset=question.offset) | {"missing": said.missing}
+        return (await self._completed([page], said))[0]
 
     async def frame(self, question: Question) -> dict[str, Any]:
         """All nodes at a glance."""
@@ -58,7 +59,21 @@ class Neighbours:
             own = await self._node.inspection.frame(each)
             said = await others
         silent = self._silent(said)
-        return merge_frames([own, *said.answers], silent=silent, limit=question.limit, offset=question.offset)
+        frame = merge_frames([own, *said.answers], silent=silent, limit=question.limit, offset=question.offset)
+        return frame | {"views": await self._completed(frame["views"], said)}
+
+    async def _completed(self, pages: list[dict[str, Any]], said: Answers) -> list[dict[str, Any]]:
+        """With every row made of all that any node has of it. Where some node is silent it is not waited for again."""
+        wanted = {page["view"]: names for page in pages if (names := names_in(page))}
+        if not wanted or not said.answers or said.missing:
+            return pages
+        own, others = await asyncio.gather(self._node.inspection.rows(wanted), self._nodes.ask(ROWS, wanted))
+        if others.missing:
+            return pages
+        told = [own, *others.answers]
+        return [
+            with_all_of(page, [answer[page["view"]] for answer in told]) if page["view"] in wanted else page for page in pages
+        ]
 
     def _silent(self, said: Answers) -> list[dict[str, Any]]:
         return [other for other in self._nodes.others() if other["name"] in said.missing]
@@ -90,6 +105,9 @@ class Neighbours:
 
     async def _frame(self, asked: dict[str, Any]) -> dict[str, Any]:
         return await self._node.inspection.frame(Question.read(**asked).of_each_node())
+
+    async def _rows(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return await self._node.inspection.rows(asked)
 
     async def _kick(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"kicked": self._node.kick(asked["number"], for_good=asked["for_good"])}

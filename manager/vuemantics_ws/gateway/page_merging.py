@@ -46,7 +46,7 @@ def merge_pages(pages: Sequence[Page], *, limit: int, offset: int) -> Page:
     exact = len(pages) == 1 or view not in _JOINED
     if not exact:
         whole = len(found) == matched
-        found = _join(found, "user" if view == "follows" else "upload", _JOINED[view], [page["nodes"][0] for page in pages])
+        found = _join(found, NAMED_BY[view], _JOINED[view])
         if whole:
             exact = matched == total
             matched = len(found)
@@ -61,6 +61,22 @@ def merge_pages(pages: Sequence[Page], *, limit: int, offset: int) -> Page:
         "nodes": [name for page in pages for name in page["nodes"]],
         "rows": [placed.row for placed in found[offset : offset + limit]],
     }
+
+
+def names_in(page: Page) -> list[str]:
+    """The uploads, or users, that a page shows: :func:`with_all_of` wants them of all nodes."""
+    return [row[NAMED_BY[page["view"]]] for row in page["rows"]] if page["view"] in NAMED_BY else []
+
+
+def with_all_of(page: Page, told: Sequence[Sequence[Row]]) -> Page:
+    """The page with each of its rows made of all that any node has of it, which may be far down in that node's own order."""
+    found: dict[str, list[_Placed]] = {}
+    name = NAMED_BY[page["view"]]
+    for node, rows in enumerate(told):
+        for place, row in enumerate(rows):
+            found.setdefault(row[name], []).append(_Placed(row, place, node))
+    join = _JOINED[page["view"]]
+    return page | {"rows": [join(found[row[name]]) if row[name] in found else row for row in page["rows"]]}
 
 
 def page_of_silent(page: Page, silent: Sequence[Row]) -> list[Page]:
@@ -94,37 +110,37 @@ def _default(view: str) -> Callable[[_Placed], Any]:
     return lambda placed: (ranks.get(placed.row.get("state", ""), 0), placed.place, placed.node)
 
 
-def _join(found: Sequence[_Placed], name: str, joined: "_Join", nodes: Sequence[str]) -> list[_Placed]:
+def _join(found: Sequence[_Placed], name: str, joined: "_Join") -> list[_Placed]:
     """Rows of the same upload, or user, as one, which stands where the first of them would."""
     alike: dict[str, list[_Placed]] = {}
     for placed in found:
         alike.setdefault(placed.row[name], []).append(placed)
-    return [_Placed(joined(rows, nodes), min(placed.place for placed in rows), rows[0].node) for rows in alike.values()]
+    return [_Placed(joined(rows), min(placed.place for placed in rows), rows[0].node) for rows in alike.values()]
 
 
-_Join = Callable[[Sequence[_Placed], Sequence[str]], Row]
+_Join = Callable[[Sequence[_Placed]], Row]
 
 
-def _join_uploads(found: Sequence[_Placed], nodes: Sequence[str]) -> Row:
+def _join_uploads(found: Sequence[_Placed]) -> Row:
     newest = found[0].row | max((placed.row for placed in found), key=_version)
     newest.pop("users", None)  # which was told for counting
     sums = {name: _sum(placed.row[name] for placed in found) for name in _SUMMED}
-    return newest | sums | _followers(found) | _nodes(found, nodes)
+    return newest | sums | _followers(found) | _nodes(found)
 
 
-def _join_followers(found: Sequence[_Placed], nodes: Sequence[str]) -> Row:
+def _join_followers(found: Sequence[_Placed]) -> Row:
     newest = {**max((placed.row for placed in found), key=lambda row: -1 if row["percent"] is None else row["percent"])}
     newest["connections"] = _sum(placed.row["connections"] for placed in found)
     users = _distinct(user for placed in found for user in placed.row["users"])
-    return newest | _followers(found) | {"users": users[:SHOWN_MAX]} | _nodes(found, nodes)
+    return newest | _followers(found) | {"users": users[:SHOWN_MAX]} | _nodes(found)
 
 
-def _join_follows(found: Sequence[_Placed], nodes: Sequence[str]) -> Row:
+def _join_follows(found: Sequence[_Placed]) -> Row:
     """A number of a connection means something on its node alone, so it is told with its node's name."""
     follows: dict[str, Row] = {}
     connections: list[str] = []
     for placed in found:
-        name = nodes[placed.node]
+        (name,) = placed.row["nodes"]
         connections += [f"{name}/{number}" for number in placed.row["connections"]]
         for follow in placed.row["follows"]:
             held_by = [f"{name}/{number}" for number in follow["held_by"]]
@@ -140,8 +156,11 @@ def _join_follows(found: Sequence[_Placed], nodes: Sequence[str]) -> Row:
         "at_most": not all_told and len(found) > 1,
         "follows": list(islice(follows.values(), SHOWN_MAX)),
         "leaves_in_s": max(leaves) if leaves and not connections else None,
-    } | _nodes(found, nodes)
+    } | _nodes(found)
 
+
+NAMED_BY = {"uploads": "upload", "followers": "upload", "follows": "user"}
+"""Views of what may be on several nodes, with what tells that it is the same."""
 
 _JOINED: dict[str, _Join] = {"uploads": _join_uploads, "followers": _join_followers, "follows": _join_follows}
 
@@ -157,8 +176,8 @@ def _followers(found: Sequence[_Placed]) -> Row:
     return {"followers": sum(counts), "at_most": True}
 
 
-def _nodes(found: Sequence[_Placed], nodes: Sequence[str]) -> Row:
-    return {"nodes": [nodes[placed.node] for placed in found]}
+def _nodes(found: Sequence[_Placed]) -> Row:
+    return {"nodes": _distinct(name for placed in found for name in placed.row["nodes"])}
 
 
 def _distinct(names: Any) -> list[str]:

@@ -44,6 +44,9 @@ BACKLOG = 128
 FLUSHED_TOGETHER = 64
 """How long states waited is looked at once for so many connections: that costs each of them nothing."""
 
+SIGHTED_S = 600.0
+"""How long an upload that nobody follows here is remembered for nodes on which somebody may."""
+
 AGE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -78,7 +81,7 @@ class Gateway:
             happened=self._happened,
         )
         self.broker = broker
-        self.sightings = Sightings(lives=self._lives, now=clock.monotonic)
+        self.sightings = Sightings(lives=self._lives, now=clock.monotonic, lingers_s=0.0 if broker.nodes is None else SIGHTED_S)
         self.pulse = Pulse(self.manager.counters, asyncio.get_running_loop(), adopted=broker.adopted)
         self.displayed_age_s = Histogram(AGE_BOUNDS_S)
         """For how long states waited, from when they were accepted, until they were handed to their connection's socket."""

@@ -1,5 +1,6 @@
 """What was seen of each upload's events, for whoever watches: verdicts, a rate, and how long attempts take."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ class Sighting:
     """One upload. ``number`` tells the order in which they were first seen."""
 
     __slots__ = (
+        "_accepted_at",
         "_attempt",
         "_began_at",
         "_current",
@@ -34,6 +36,7 @@ class Sighting:
         self.duplicate = 0
         self.stale = 0
         self.after_terminal = 0
+        self._accepted_at = -math.inf
         self._window = 0
         self._current = 0  # accepted in this window
         self._former = 0  # and in the one before
@@ -47,11 +50,16 @@ class Sighting:
     def accept(self, now: float, attempt: int | None) -> float:
         """One more event was accepted. Returns the seconds since the first one of its attempt."""
         self.accepted += 1
+        self._accepted_at = now
         self._turn_to(int(now / WINDOW_S))
         self._current += 1
         if attempt != self._attempt:
             self._attempt, self._began_at = attempt, now
         return now - self._began_at
+
+    def age_s(self, now: float) -> float:
+        """Since its last accepted event."""
+        return now - self._accepted_at
 
     def rate_per_s(self, now: float) -> float:
         """Accepted events a second: those of this window, and of the one before in proportion to what this one lacks."""
@@ -69,12 +77,14 @@ class Sightings:
     """Every upload of which an event came and that somebody still follows or keeps.
 
     With each new one the table looks at two that it has not looked at for longest, and forgets them if ``lives`` says no: it
-    never holds much more than twice as many as live, and no event pays for more than two.
+    never holds much more than twice as many as live, and no event pays for more than two. One that does not live is kept all
+    the same for ``lingers_s`` after its last event: where there are several nodes, it may live on another.
     """
 
-    def __init__(self, *, lives: Callable[[str], bool], now: Callable[[], float]) -> None:
+    def __init__(self, *, lives: Callable[[str], bool], now: Callable[[], float], lingers_s: float = 0.0) -> None:
         self.time_to_terminal_s = Histogram(TERMINAL_BOUNDS_S)
         self._lives = lives
+        self._lingers_s = lingers_s
         self._now = now
         self._seen: dict[str, Sighting] = {}
         self._line: deque[str] = deque()  # the one that was looked at longest ago first
@@ -108,7 +118,7 @@ class Sightings:
         line = self._line
         for _ in range(min(2, len(line))):
             looked_at = line.popleft()
-            if self._lives(looked_at):
+            if self._lives(looked_at) or self._seen[looked_at].age_s(self._now()) < self._lingers_s:
                 line.append(looked_at)
             else:
                 del self._seen[looked_at]

@@ -80,6 +80,10 @@ class View(Protocol[R]):
         """What is told beside where rows of several nodes become one."""
         return {}
 
+    def find(self, name: str) -> R | None:
+        """What this node knows of an upload, or of a user, that is a row of another node; for views where it may be."""
+        return None
+
 
 class _Payload(msgspec.Struct):
     stage: str
@@ -298,12 +302,17 @@ class UploadsView(View[Known]):
             "stale": seen.stale if seen is not None else 0,
             "after_terminal": seen.after_terminal if seen is not None else 0,
             "refused": seen.refused if seen is not None else 0,
-            "nodes": self._nodes,
+            "nodes": self._nodes if row.followed is not None or row.kept is not None else [],
             "at_most": False,
         }
 
     def for_merging(self, row: Known) -> dict[str, Any]:
         return {"users": list(islice(row.followed.followers, SHOWN_MAX)) if row.followed is not None else []}
+
+    def find(self, name: str) -> Known | None:
+        """Also one that nobody follows here: its events may have been published here."""
+        followed = self._uploads.get(name)
+        return Known(name, followed, None) if followed is not None or self._sightings.get(name) is not None else None
 
     def _rate_per_s(self, row: Known) -> float:
         seen = self._sightings.get(row.upload_id)
@@ -356,6 +365,9 @@ class FollowersView(View[Upload[Any]]):
             "at_most": False,
         }
 
+    def find(self, name: str) -> Upload[Any] | None:
+        return self._rows.get(name)
+
 
 class FollowsView(View[User[Any]]):
     """A row a user, with what it follows and which of its connections hold it."""
@@ -402,6 +414,9 @@ class FollowsView(View[User[Any]]):
             "nodes": self._nodes,
             "at_most": False,
         }
+
+    def find(self, name: str) -> User[Any] | None:
+        return self._rows.get(name)
 
 
 class NodesView(View[dict[str, Any]]):

@@ -137,9 +137,8 @@ class RedisBroker:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        await self.nodes.stop()
-        adopting = [self.adopter.stop()] if self.adopter is not None else []
-        ending = [*tasks, asyncio.ensure_future(self.subscriptions.stop()), *map(asyncio.ensure_future, adopting)]
+        stopping = [self.nodes.stop(), self.subscriptions.stop(), *([self.adopter.stop()] if self.adopter is not None else [])]
+        ending = [*tasks, *map(asyncio.ensure_future, stopping)]
         await asyncio.wait(ending, timeout=STOP_TIMEOUT_S / 2)
         await asyncio.wait([asyncio.ensure_future(self.commands.close())], timeout=STOP_TIMEOUT_S / 2)
 

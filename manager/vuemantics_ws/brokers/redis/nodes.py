@@ -36,7 +36,7 @@ AWAY_S = 1.0
 ASK_TIMEOUT_S = 1.0
 """How long answers are waited for. A node that gets a question gives up answering after the same time."""
 
-GOODBYE_TIMEOUT_S = 1.0
+GOODBYE_TIMEOUT_S = 0.8
 
 QUESTIONS_MAX = 64
 """So many are answered at once. Whoever asks more gets no answer, as from a node that is gone."""
