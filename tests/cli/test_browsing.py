@@ -55,6 +55,17 @@ class TestViews:
         assert refused.press("u", SHOWN) == replace(Browsing(uploads), elsewhere="percent>50")
         assert refused.press("/", SHOWN).press("clear", SHOWN).press("enter", SHOWN).press("u", SHOWN).query == Query()
 
+    def test_a_filter_waits_through_several_views_that_have_no_fields_for_it(self) -> None:
+        uploads = Query("uploads", "percent>50")
+        complaint = "filter, character 1: expected a field, got 'percent'"
+
+        first = after("c", query=uploads).refuse(complaint, uploads)
+        second = first.press("n", SHOWN).refuse(complaint, first.query)
+
+        assert second.query == Query("nodes")
+        assert second.complaint == "nodes have no field 'percent'"
+        assert second.press("u", SHOWN).query == uploads
+
     def test_a_filter_that_another_view_reads_otherwise_waits_too(self) -> None:
         uploads = Query("uploads", "connections>2")
 

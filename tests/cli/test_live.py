@@ -52,6 +52,9 @@ class TestWatching:
         watched.shows("connections  ", "error: connections have no field 'upload'")
 
         watched.press("\t")
+        watched.shows("nodes  ", "error: nodes have no field 'upload'")
+
+        watched.press("\t")
         watched.shows("uploads  rows 1-1 of", "40 %")
 
     def test_who_is_connected_and_who_follows_what_is_seen(self, open_server: Server, upload_id: str) -> None:

@@ -5,9 +5,11 @@ import signal
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.cli.program import SECRET, Server, ended, read_until, run, running
+from tests.cli.program import SECRET, Server, ended, read_until, run, running, server
+from tests.redis_server import RedisServer
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.gateway.settings import SETTINGS, Settings
 from vuemantics_ws_cli.commands.serve import read_settings
@@ -52,6 +54,16 @@ class TestWhereSettingsComeFrom:
 
         assert outcome.code == 2
         assert outcome.err.startswith(f"error: {option}: expected")
+
+    @pytest.mark.parametrize(
+        "url", ["redis://us:hush@127.0.0.1:x", "redis://us:hush@127.0.0.1/0/1", "http://us:hush@127.0.0.1"]
+    )
+    def test_a_password_of_redis_never_shows_in_an_error(self, url: str) -> None:
+        outcome = run("serve", "--redis", url)
+
+        assert outcome.code == 2
+        assert outcome.err.startswith("error: --redis: expected")
+        assert "hush" not in outcome.err
 
     def test_a_secret_never_shows_in_an_error(self) -> None:
         outcome = run("serve", "--secret", SECRET, "--access", "owner", "--grace", "5")
@@ -136,3 +148,59 @@ class TestPorts:
 
     def test_the_running_server_is_where_it_says(self, open_server: Server) -> None:
         assert run("token", "alice", *open_server.at_control).code == 0
+
+
+@pytest.mark.slow
+class TestAroundRedis:
+    def test_it_starts_while_redis_is_away_says_so_and_becomes_ready_by_itself(self, own_redis: RedisServer) -> None:
+        own_redis.kill()
+        url = f"redis://:hush@127.0.0.1:{own_redis.port}"
+        with running("serve", "--port", "0", "--control-port", "0", "--json", VUEMANTICS_WS_REDIS=url) as process:
+            assert process.stdout is not None
+            control = json.loads(process.stdout.readline())["control"]
+            away = read_until(process.stderr, f"redis at 127.0.0.1:{own_redis.port}")
+            before = httpx.get(f"{control}/readyz"), httpx.get(f"{control}/healthz")
+            own_redis.options = ("--requirepass", "hush")
+            own_redis.start()
+            read_until(process.stderr, "answers")
+            after = httpx.get(f"{control}/readyz")
+            process.send_signal(signal.SIGTERM)
+            outcome = ended(process)
+
+        assert "hush" not in away
+        assert [answer.status_code for answer in before] == [503, 200]
+        assert before[0].json()["error"]["code"] == "broker_away"
+        assert after.status_code == 200
+        assert (outcome.code, outcome.err.count("hush")) == (0, 0)
+
+    def test_several_are_one_system_for_those_who_watch_list_and_kick(
+        self, redis: RedisServer, prefix: str, tmp_path: Path
+    ) -> None:
+        options = ("--redis", redis.url, "--redis-prefix", prefix)
+        with (
+            server(tmp_path, *options, "--node-name", "a") as first,
+            server(tmp_path, *options, "--node-name", "b") as second,
+        ):
+            with running("listen", "holiday", "--user", "alice", *first.at_url) as tab:
+                read_until(tab.stderr, "following")
+                published = run("publish", "holiday", "50", "--owner", "alice", *second.at_control)
+                read_until(tab.stdout, "50")
+                listed = run("connections", "--json", *second.at_control)
+                alone = run("connections", "--json", "--scope", "node", *second.at_control)
+                watched = run("watch", "--once", "--nodes", *second.at_control)
+                refused = run("kick", "1", *second.at_control)
+                kicked = run("kick", "1", "--node", "a", *second.at_control)
+                read_until(tab.stderr, "1012")
+
+        assert published.code == 0
+        assert [(row["user"], row["node"]) for row in listed.objects] == [("alice", "a")]
+        assert alone.objects == []
+        assert "2 nodes" in watched.lines[0]
+        assert "redis" in watched.lines[0]
+        assert [line.split()[:2] for line in watched.lines if line.startswith(("a ", "b "))][-2:] == [
+            ["a", "ready"],
+            ["b", "ready"],
+        ]
+        assert refused.code == 4
+        assert "name the node that has it, with node= or --node" in refused.err
+        assert (kicked.code, kicked.out) == (0, "closed 1 connection\n")

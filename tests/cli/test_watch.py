@@ -163,7 +163,7 @@ class TestColumns:
             assert outcome.code == 0, outcome.err
 
     def test_the_page_shows_a_filter_for_each_view_and_the_server_takes_it(self, open_server: Server) -> None:
-        shown = re.findall(r"`(--(uploads|subscriptions|connections) --filter .+)`", PAGE.read_text(encoding="utf-8"))
+        shown = re.findall(r"`(--(uploads|subscriptions|connections|nodes) --filter .+)`", PAGE.read_text(encoding="utf-8"))
 
         assert {view for _, view in shown} == set(SORTS)
         for options, _ in shown:

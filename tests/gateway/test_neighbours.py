@@ -201,7 +201,7 @@ class TestActing:
         assert (kicked, code) == (1, 1012)
         assert refusals == [
             "there is no open connection with this number; it may have ended",
-            "there is no open connection with this number; node= says on which node it is",
+            "there is no open connection with this number; name the node that has it, with node= or --node",
             "no node that is present is called so; /nodes has their names",
         ]
 

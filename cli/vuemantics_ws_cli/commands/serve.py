@@ -1,4 +1,4 @@
-"""``vuemantics-ws serve``: one node with everything in it. Its options are the settings, made of their declarations."""
+"""``vuemantics-ws serve``: one node, alone or around a Redis. Its options are the settings, made of their declarations."""
 
 import inspect
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ EPILOG = examples(
     "vuemantics-ws serve --watch",
     "vuemantics-ws serve --port 9000 --access owner --grace 1m",
     "vuemantics-ws serve --port 0 --control-port 0 --json",
+    "vuemantics-ws serve --redis redis://127.0.0.1:6379 --node-name web-1",
     "VUEMANTICS_WS_SECRET=… vuemantics-ws serve --host 0.0.0.0 --access owner --origin https://app.example.org",
 )
 
@@ -29,6 +30,9 @@ WatchIt = Annotated[
 
 def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | list[str] | None) -> None:
     """Run a server: the port that browsers connect to, and the control port that publishers use.
+
+    With --redis any number of servers, on any number of machines, are one system. It starts while Redis is away, and is ready
+    (/readyz) once it is there. Keep a password out of the command line: VUEMANTICS_WS_REDIS.
 
     On loopback and without a secret it is in development mode: the control port gives tokens to whoever asks. Any other
     address wants --secret and --access.
@@ -111,7 +115,16 @@ def announce(ready: "Ready", settings: Settings, *, as_json: bool) -> None:
         emit(json_line(dataclasses.asdict(ready)))
         return
     access, development = settings.resolved_access, settings.development
-    say(banner(version=version(), url=ready.url, control=ready.control, access=access, development=development))
+    say(
+        banner(
+            version=version(),
+            url=ready.url,
+            control=ready.control,
+            access=access,
+            development=development,
+            redis=settings.redis_place,
+        )
+    )
 
 
 def _was_typed(context: typer.Context, name: str) -> bool:

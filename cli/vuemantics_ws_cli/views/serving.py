@@ -12,20 +12,25 @@ _RULES = {
 }
 
 
-def banner(*, version: str, url: str, control: str, access: str, development: bool) -> Text:
+def banner(*, version: str, url: str, control: str, access: str, development: bool, redis: str | None = None) -> Text:
     """Where the server listens, how to get a token, what to try next; in development mode what that means, loudly.
+
+    ``redis`` is where Redis is, in words without its password.
 
     A line that is too long for a terminal is the terminal's to wrap: a command that we broke could not be copied.
     """
     text = Text.assemble((f"vuemantics-ws {version} is ready", "bold"), "\n\n")
     _append_rows(text, [("browsers", url), ("control", control), ("access", _RULES[access])])
+    if redis is not None:
+        _append_rows(text, [("redis", f"{redis}: every node that names it is part of one system")])
     if development:
         text.append("\nDEVELOPMENT MODE", "bold reverse")
         text.append(": no secret, so whoever reaches the control port\ngets a token for any user. ")
         text.append("For anything but your own machine:\n--secret (VUEMANTICS_WS_SECRET) and --access.\n")
     text.append("\nTry, in other terminals:\n\n")
     _append_rows(text, _attempts(url, control, access, development))
-    text.append("\nWhat uploads do is kept in this process, and gone when it ends. Ctrl-C stops it.", "dim")
+    kept = "in this process, and gone when it ends" if redis is None else "in Redis, and stays when this ends"
+    text.append(f"\nWhat uploads do is kept {kept}. Ctrl-C stops it.", "dim")
     return text
 
 

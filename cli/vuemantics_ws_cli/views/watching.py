@@ -97,8 +97,9 @@ def screen(frame: Frame, browsing: Browsing, *, at: datetime, size: Size, troubl
 
 def block(frame: Frame, *, at: datetime, size: Size) -> RenderableType:
     """The same as lines to be written one below the other, for where nothing can move: every row that the frame has."""
-    top = _top(frame, size)
-    top[0] = cut(Text.assemble((f"{at:%H:%M:%S}", "dim"), "  ", top[0]), size.width, ascii_only=size.ascii_only)
+    time = f"{at:%H:%M:%S}  "
+    top = _top(frame, size, before=len(time))
+    top[0] = cut(Text.assemble((time, "dim"), top[0]), size.width, ascii_only=size.ascii_only)
     tables = _tables(frame["views"], size, len(max((page["rows"] for page in frame["views"]), key=len)), beside=False)
     return Group(*top, *_activity(frame, size, low=False), Text(), *tables, Text())
 
@@ -109,8 +110,8 @@ def _group(lines: Sequence[Text], foot: Sequence[Text], size: Size) -> Group:
     return Group(*[*lines, *blanks, *foot][: size.height])
 
 
-def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
-    """Who this is, and what is wrong."""
+def _top(frame: Frame, size: Size, *, gone: bool = False, before: int = 0) -> list[Text]:
+    """Who this is, and what is wrong. So much of the first line is taken by what stands ``before``."""
     node = {key: said(value, ascii_only=size.ascii_only) for key, value in frame["node"].items()}
     uptime_s = frame["node"].get("uptime_s") or 0
     state = "GONE" if gone else node.get("state", "")
@@ -118,16 +119,16 @@ def _top(frame: Frame, size: Size, *, gone: bool = False) -> list[Text]:
         (0, Text(node.get("name", ""), "bold")),
         (1, Text(state, "bold red" if gone else _STATES.get(state, ""))),
         (7, Text(node.get("version", ""))),
-        (3, Text(node.get("url", ""))),
-        (4, Text(f"up {amounts.age(uptime_s)}")),
+        (4, Text(node.get("url", ""))),
+        (5, Text(f"up {amounts.age(uptime_s)}")),
         (6, Text(f"access {node.get('access', '')}")),
         *_neighbourhood(frame),
     ]
-    heading = _fitting(parts, size.width)
+    heading = _fitting(parts, size.width - before)
     lines = [heading]
     if frame["node"].get("development"):
         loud = Text.assemble(("DEVELOPMENT MODE", "bold reverse"))
-        if heading.cell_len + GAP + loud.cell_len <= size.width:
+        if before + heading.cell_len + GAP + loud.cell_len <= size.width:
             heading.append(" " * GAP).append_text(loud)
         else:
             why = ": whoever reaches the control port gets a token for any user"
@@ -148,7 +149,7 @@ def _neighbourhood(frame: Frame) -> list[tuple[int, Text]]:
         return [(2, count), (1, Text(f"{name} AWAY for {amounts.age(broker.get('since_s') or 0)}", "bold red"))]
     lag_ms = broker.get("lag_ms")
     lag = f" {amounts.lag(lag_ms / 1000)}" if lag_ms is not None else ""
-    return [(2, count), (5, Text(f"{name}{lag}", "green"))]
+    return [(2, count), (3, Text(f"{name}{lag}", "green"))]
 
 
 def _warnings(frame: Frame, size: Size) -> list[Text]:

@@ -95,7 +95,7 @@ class Browsing:
         Another view may know nothing of a field of the one before: it is then shown without the filter, which waits.
         """
         query = self.query
-        if query.view != before.view and query.filter == before.filter:
+        if query.view != before.view and query.filter in (before.filter, self.elsewhere):
             words = _said_of(query.view, complaint)
             return replace(self, query=Query(query.view), complaint=words, draft=query.filter, elsewhere=query.filter)
         return replace(self, query=before, complaint=complaint, draft=self.query.filter)

@@ -139,7 +139,11 @@ def _add_kicks(application: FastAPI, node: InspectedNode) -> None:
         if kicked is None:
             return problem(404, "unknown_node", "no node that is present is called so", "/nodes has their names")
         if not kicked:
-            hint = "it may have ended" if options.node or node.neighbours is None else "node= says on which node it is"
+            hint = (
+                "it may have ended"
+                if options.node or node.neighbours is None
+                else "name the node that has it, with node= or --node"
+            )
             return problem(404, "unknown_connection", "there is no open connection with this number", hint)
         return Kicked(kicked=kicked, missing=[])
 

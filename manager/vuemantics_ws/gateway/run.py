@@ -66,8 +66,8 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
         _signals(stop, at_once),
         contextlib.closing(listen(settings.control_host, settings.control_port, "--control-port")) as control_socket,
     ):
-        await gateway.start()
         gateway.control_url = url_of("http", *control_socket.getsockname()[:2])
+        await gateway.start()
         control = _Control(create_control_application(gateway))
         serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
         await asyncio.wait([serving, asyncio.ensure_future(control.up.wait())], return_when=asyncio.FIRST_COMPLETED)
