@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 STOP_TIMEOUT_S = 2.0
 
 TOLD_A_TURN = 1_024
-"""Of so many uploads the newest state is passed on in one turn of the loop: more than one read brings, and some milliseconds."""
+"""Of so many uploads the newest state is passed on in one turn of the loop: more than a read brings, and some milliseconds."""
 
 TRACE_S = 15
 """How long the trace of a canary lasts. Where it is gone before, Redis has lost its data."""

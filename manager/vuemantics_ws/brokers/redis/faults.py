@@ -44,9 +44,9 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
 _NOT_PERMITTED = ("NOPERM", "no permissions", "The user executing the script can't")
 
 PERMISSION_HINT = (
-    "ACL SETUSER name on >password ~prefix* &prefix* -@all +evalsha +eval +script|load +time +hset +hget +hmget +hgetall "
+    "ACL SETUSER name on >password ~prefix* &prefix* -@all +evalsha +eval +script|load +time +set +hset +hget +hmget +hgetall "
     "+hdel +zadd +zrem +zcard +zcount +zrange +zremrangebyrank +expire +del +exists +publish +spublish +subscribe "
-    "+unsubscribe +ssubscribe +sunsubscribe +psubscribe +punsubscribe +ping"
+    "+unsubscribe +ssubscribe +sunsubscribe +psubscribe +punsubscribe +ping +client|setname +role +cluster|slots"
 )
 
 

@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local most = tonumber(ARGV[2])
 
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now, ARGV[3]))
-redis.call('PEXPIRE', KEYS[1], most)
+redis.call('EXPIRE', KEYS[1], math.ceil(most / 1000))
 
 local said = redis.call('HGETALL', KEYS[1])
 local present = {}
