@@ -16,7 +16,9 @@ PLAIN = {"errors", "messages", "frame", "closing", "limits", "quantities", "ambi
 MAY_IMPORT: dict[str, set[str]] = {
     "core": {"core", *PLAIN} - {"ambient"},
     "brokers": {"brokers", "core", *PLAIN},
-    "connection_manager": {"brokers", "core", "socket_writer", *PLAIN},
+    "connection_manager": {"absences", "shared_delivery", "brokers", "core", "socket_writer", *PLAIN},
+    "absences": PLAIN,
+    "shared_delivery": {"brokers", "core", *PLAIN},
     "socket_writer": {"core", *PLAIN},
     "client": {"client", *PLAIN},
     "gateway": {"gateway", "brokers", "core", "connection_manager", "client", *PLAIN},

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from vuemantics_ws.absences import Absences
 from vuemantics_ws.ambient import Clock, SystemClock
 from vuemantics_ws.brokers.base import Broker, Receipt
 from vuemantics_ws.closing import CloseCode
@@ -15,11 +16,12 @@ from vuemantics_ws.core.delivery import Answer, Delivery
 from vuemantics_ws.core.receiver import Receiver
 from vuemantics_ws.core.registry import Registry
 from vuemantics_ws.core.table import Table
-from vuemantics_ws.core.upload import Event, Verdict
-from vuemantics_ws.errors import BadEvent, BadMessage, LimitReached
+from vuemantics_ws.core.upload import Event, Verdict, claims_event
+from vuemantics_ws.errors import BadEvent, LimitReached
 from vuemantics_ws.frame import Frame
 from vuemantics_ws.limits import Limits
-from vuemantics_ws.messages import Gist, Message, encode, gist_of, read_server_message
+from vuemantics_ws.messages import Gist, Message, encode, gist_of
+from vuemantics_ws.shared_delivery import SharedDelivery
 from vuemantics_ws.socket_writer import SocketWriter, StateWriter, Turns
 
 logger = logging.getLogger(__name__)
@@ -64,30 +66,47 @@ class ConnectionManager:
         self.clock = clock or SystemClock()
         self.counters = Counters()
         self._broker = broker
+        self._cluster = None if broker is None else broker.cluster
         self._access = access
         self._happened = happened
         self._writers: dict[tuple[str, int], SocketWriter] = {}  # by user and identity of the socket
-        self._waiting: dict[str, None] = {}  # users with follows and no connection yet, oldest first
-        self._leaving: dict[str, float] = {}  # users in their grace time, with its end, the next to end first
-        self._grace: asyncio.TimerHandle | None = None
+        self._absences = Absences(
+            grace_s=self.limits.grace_s,
+            waiting_max=self.limits.waiting_users_max,
+            waiting_ends=self._cluster is not None,
+            grace_ended=self._end_grace,
+            made_room=self._make_room,
+        )
         self._turns = Turns()
         self._entered = False
         self._warned_unowned = False
-        self._delivery: Delivery | None = None
-        if broker is None:
-            self._registry: Registry[Any] = Registry(
-                uploads_per_user_max=self.limits.uploads_per_user_max, released=lambda upload: None
+        self._delivery = None if broker is None else self._delivery_of(broker)
+        self._registry: Registry[Any] = (
+            Registry(uploads_per_user_max=self.limits.uploads_per_user_max, released=lambda upload: None)
+            if self._delivery is None
+            else self._delivery.registry
+        )
+
+    def _delivery_of(self, broker: Broker) -> Delivery:
+        if broker.cluster is not None:
+            return SharedDelivery(
+                broker,
+                broker.cluster,
+                access=self._access,
+                limits=self.limits,
+                counters=self.counters,
+                changed=self._note_elsewhere,
             )
-        else:
-            self._delivery = Delivery(
-                access=access, limits=self.limits, counters=self.counters, watch=broker.watch, unwatch=broker.unwatch
-            )
-            self._registry = self._delivery.registry
+        return Delivery(
+            access=self._access, limits=self.limits, counters=self.counters, watch=broker.watch, unwatch=broker.unwatch
+        )
 
     async def __aenter__(self) -> "ConnectionManager":
         if self._broker is not None:
             assert self._delivery is not None
             await self._broker.start(self._delivery.deliver)
+            if isinstance(self._delivery, SharedDelivery):
+                self._delivery.start()
         self._entered = True
         return self
 
@@ -151,24 +170,31 @@ class ConnectionManager:
             self.give_up(user_id, upload_id, writer)
 
     async def send_to_user(self, user_id: str, message: Message) -> None:
-        """To every connection of the user."""
+        """To every connection of the user, on every node.
+
+        Raises:
+            BrokerAway: whether the other nodes were told is not known. The connections here have it.
+        """
         frame = Frame.of(message)
         user = self._registry.users.get(user_id)
         if user is not None:
-            self._send_direct(list(user.connections), frame, _gist(frame.payload, sent_for=None))
+            self._send_direct(list(user.connections), frame, gist_of(frame.payload))
         await self._turns.two()
+        if self._cluster is not None:
+            await self._cluster.say_to_user(user_id, frame.payload)
 
     async def send_to_upload_subscribers(self, upload_id: str, message: Message) -> None:
-        """To every connection of everybody who follows the upload.
+        """To every connection of everybody who follows the upload, on every node.
 
         With a broker, a message about the upload's progress or end is published, so the judge applies, and the access rule
         applies to every message.
 
         Raises:
             BadEvent: with a broker, where such a message would not pass the browser's validator.
+            BrokerAway: whether the other nodes were told is not known. The connections here have it, unless it is published.
         """
         payload = encode(message)
-        if self._delivery is not None and _is_event(payload):
+        if self._delivery is not None and claims_event(payload):
             event = Event.read(payload)
             if event.upload_id != upload_id:
                 raise BadEvent("expected an event about the upload that it is sent for")
@@ -178,10 +204,12 @@ class ConnectionManager:
             self._send_direct(self._delivery.receivers(upload_id), Frame(payload), Gist(None, None))
         elif upload_id in self._registry.uploads:
             upload = self._registry.uploads[upload_id]
-            gist = _gist(payload, sent_for=upload_id)
+            gist = gist_of(payload, sent_for=upload_id)
             upload.finished = gist.ends == upload_id or (upload.finished and gist.progress_of != upload_id)
             self._send_direct(list(upload.receivers()), Frame(payload), gist)
         await self._turns.two()
+        if self._cluster is not None:
+            await self._cluster.say_of_upload(upload_id, payload)
 
     async def publish(self, event: Event | Message | bytes, *, owner: str | None = None) -> Receipt:
         """Judge an event and deliver it if it is news. Needs a broker.
@@ -211,28 +239,26 @@ class ConnectionManager:
         return receipt
 
     def get_upload_subscriber_ids(self, upload_id: str) -> set[str]:
-        """The users who follow the upload, as a copy."""
+        """The users who follow the upload and are known to this node, as a copy."""
         upload = self._registry.uploads.get(upload_id)
         return set(upload.followers) if upload is not None else set()
 
     async def disconnect_all(self) -> None:
         """Close every socket with 1012 and forget everything. Ends within seconds, whoever does not read.
 
-        All is forgotten before the first socket is closed, so who connects meanwhile begins anew, and stays.
+        All is forgotten before the first socket is closed, so who connects meanwhile begins anew, and stays. Where there are
+        other nodes, all that was followed waits there for its users, for the grace time.
         """
         writers = list(self._writers.values())
         for writer in writers:
             self._drop(writer, CloseCode.SERVER_RELOADING)
         for user_id in [*self._registry.users]:
             self._registry.forget(user_id)
-        self._waiting.clear()
-        self._leaving.clear()
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-        await asyncio.gather(*(writer.close() for writer in writers))
+        self._absences.clear()
+        leaving = [] if self._cluster is None else [self._cluster.leave()]
+        await asyncio.gather(*leaving, *(writer.close() for writer in writers))
 
-    # The tables, for reading. Each look is a copy.
+    # The tables of this process, for reading. Each look is a copy.
 
     @property
     def user_connections(self) -> Mapping[str, set[Any]]:
@@ -259,8 +285,7 @@ class ConnectionManager:
 
     def leaves_in_s(self, user_id: str) -> float | None:
         """How long the follows of a user without a connection still last; None where no grace time runs."""
-        ends_at = self._leaving.get(user_id)
-        return None if ends_at is None else max(0.0, ends_at - asyncio.get_running_loop().time())
+        return self._absences.leaves_in_s(user_id)
 
     # The same without waiting, for a gateway whose connections take frames at once.
 
@@ -278,8 +303,7 @@ class ConnectionManager:
         except LimitReached as error:
             self.counters.limits[error.limit] += 1
             raise
-        self._waiting.pop(user_id, None)
-        self._leaving.pop(user_id, None)
+        self._absences.end(user_id)
         self.counters.connects += 1
         self._tell("connected", user_id=user_id)
 
@@ -288,17 +312,14 @@ class ConnectionManager:
         user = self._registry.users.get(user_id)
         if user is None or receiver not in user.connections:
             return
-        last = self._registry.leave(user_id, receiver)
+        last = (self._delivery or self._registry).leave(user_id, receiver)  # type: ignore[arg-type]
         self._tell("disconnected", user_id=user_id)
         if not last or user_id not in self._registry.users:
             return
         if self._delivery is None or self.limits.grace_s == 0:
-            self._registry.forget(user_id)
-            return
-        loop = asyncio.get_running_loop()
-        self._leaving[user_id] = loop.time() + self.limits.grace_s
-        if self._grace is None:
-            self._grace = loop.call_at(self._leaving[user_id], self._forget_gone)
+            self._forget(user_id)
+        else:
+            self._absences.left(user_id)
 
     def follow(self, user_id: str, upload_id: str, receiver: Receiver | SocketWriter | None, answer: Answer) -> None:
         """A user subscribes; ``answer`` is called once the upload's state is known or known to be missing.
@@ -318,13 +339,8 @@ class ConnectionManager:
             self.counters.limits[error.limit] += 1
             raise
         user = self._registry.users.get(user_id)
-        if user is not None and not user.connections and user_id not in self._leaving:
-            self._waiting[user_id] = None
-            if len(self._waiting) > self.limits.waiting_users_max:
-                oldest = next(iter(self._waiting))
-                del self._waiting[oldest]
-                self._registry.forget(oldest)
-                self.counters.limits["waiting_users_max"] += 1
+        if user is not None and not user.connections:
+            self._absences.waits(user_id)
         self._tell("followed", user_id=user_id, upload_id=upload_id)
 
     def give_up(self, user_id: str, upload_id: str, receiver: Receiver | SocketWriter | None) -> None:
@@ -332,26 +348,28 @@ class ConnectionManager:
 
         With a broker nothing of it leaves after this returns; alone, what was sent before is delivered.
         """
-        if self._delivery is None:
-            self._registry.give_up(user_id, upload_id, receiver)
-        else:
-            self._delivery.give_up(user_id, upload_id, receiver)  # type: ignore[arg-type]
-        if user_id not in self._registry.users:
-            self._waiting.pop(user_id, None)
-            self._leaving.pop(user_id, None)
+        (self._delivery or self._registry).give_up(user_id, upload_id, receiver)  # type: ignore[arg-type]
+        self._end_absence(user_id)
         self._tell("gave_up", user_id=user_id, upload_id=upload_id)
 
-    def _forget_gone(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._grace = None
-        while self._leaving:
-            user_id, ends_at = next(iter(self._leaving.items()))
-            if ends_at > loop.time():
-                self._grace = loop.call_at(ends_at, self._forget_gone)
-                return
-            del self._leaving[user_id]
-            self._registry.forget(user_id)
-            self._tell("forgotten", user_id=user_id)
+    def _forget(self, user_id: str) -> None:
+        (self._delivery or self._registry).forget(user_id)
+
+    def _end_grace(self, user_id: str) -> None:
+        self._forget(user_id)
+        self._tell("forgotten", user_id=user_id)
+
+    def _make_room(self, user_id: str) -> None:
+        self._forget(user_id)
+        self.counters.limits["waiting_users_max"] += 1
+
+    def _end_absence(self, user_id: str) -> None:
+        if user_id not in self._registry.users:
+            self._absences.end(user_id)
+
+    def _note_elsewhere(self, kind: str, user_id: str, upload_id: str) -> None:
+        self._end_absence(user_id)
+        self._tell(kind, user_id=user_id, upload_id=upload_id)
 
     def _send_direct(self, receivers: list[Any], frame: Frame, gist: Gist) -> None:
         for receiver in receivers:
@@ -387,17 +405,3 @@ class ConnectionManager:
             self._happened(kind, fields)
         except Exception as error:  # noqa: BLE001 - whoever watches must not trouble who is watched
             logger.error("the watcher of what happens raised %s", type(error).__name__)
-
-
-def _is_event(payload: bytes) -> bool:
-    """Whether a message claims to be one of those that only the judge may let through, well-formed or not."""
-    try:
-        return read_server_message(payload)["action"] in ("upload_progress", "upload_completed", "upload_failed")
-    except BadMessage:
-        return False
-
-
-def _gist(payload: bytes, *, sent_for: str | None) -> Gist:
-    """What a message is about; one that names no upload is about the one that it is sent for, if any."""
-    progress_of, ends = gist_of(payload)
-    return Gist(sent_for if progress_of == "" else progress_of, sent_for if ends == "" else ends)

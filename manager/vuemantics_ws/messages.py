@@ -281,16 +281,16 @@ class Gist(NamedTuple):
     ends: str | None
 
 
-def gist_of(data: bytes) -> Gist:
-    """What a message of unknown kind is about. Never raises."""
+def gist_of(data: bytes, *, sent_for: str | None = None) -> Gist:
+    """What a message of unknown kind is about; one that names no upload is about the one that it is sent for. Never raises."""
     try:
         gist = _GIST.decode(data)
     except _UNREADABLE:
         return Gist(None, None)
     if gist.action == "upload_progress" and gist.payload is not None:
-        return Gist(gist.payload.upload_id, None)
+        return Gist(gist.payload.upload_id or sent_for, None)
     if gist.action in ("upload_completed", "upload_failed"):
-        return Gist(None, gist.upload_id)
+        return Gist(None, gist.upload_id or sent_for)
     return Gist(None, None)
 
 

@@ -103,11 +103,11 @@ def sizes(manager: ConnectionManager) -> dict[str, int]:
     """How much every table of a manager holds; the empty ones are left out."""
     tables: dict[str, Any] = {
         "writers": manager._writers,
-        "waiting": manager._waiting,
-        "leaving": manager._leaving,
+        "waiting": manager._absences._waiting,
+        "leaving": manager._absences._leaving,
         "users": manager.registry.users,
         "uploads": manager.registry.uploads,
         "asked": manager._delivery._asked if manager._delivery is not None else {},
-        "grace": [manager._grace] if manager._grace is not None else [],
+        "grace": [manager._absences._timer] if manager._absences._timer is not None else [],
     }
     return {name: len(table) for name, table in tables.items() if table}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
+from vuemantics_ws.brokers.cluster import Cluster
 from vuemantics_ws.brokers.nodes import Nodes
 from vuemantics_ws.core.upload import Event, Head, Verdict, Version
 
@@ -100,6 +101,11 @@ class Broker(Protocol):
     @property
     def name(self) -> str:
         """``memory``, ``redis`` or ``redis-cluster``."""
+        ...
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The other nodes; None where there can be none."""
         ...
 
     @property

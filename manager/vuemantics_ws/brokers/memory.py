@@ -72,6 +72,10 @@ class MemoryBroker:
         return "memory"
 
     @property
+    def cluster(self) -> None:
+        return None
+
+    @property
     def health(self) -> Health:
         return self._health
 

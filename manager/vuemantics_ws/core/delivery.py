@@ -63,13 +63,31 @@ class Delivery:
             if upload.upload_id not in self._asked:
                 self._send_head(user, upload, receiver)
 
-    def follow(self, user_id: str, upload_id: str, receiver: Receiver | None, answer: Answer) -> None:
+    def leave(self, user_id: str, receiver: Receiver) -> bool:
+        """A connection closed. Whether it was the user's last."""
+        return self.registry.leave(user_id, receiver)
+
+    def forget(self, user_id: str) -> None:
+        """A user without connections is gone for good."""
+        self.registry.forget(user_id)
+
+    def follow(self, user_id: str, upload_id: str, receiver: Receiver | None, answer: Answer) -> str | None:
         """A user subscribes. The user's first subscribe sends the head to all connections, a repeated one to who asks.
+
+        Returns:
+            The upload that made room for it, None where there was room.
 
         Raises:
             LimitReached: the user follows all that a user may follow, and none of it is finished and delivered.
         """
-        makes_room = partial(self._is_done_with, user_id, iter(range(OUTBOXES_LOOKED_INTO_MAX)))
+        looks = iter(range(OUTBOXES_LOOKED_INTO_MAX))
+        made_room: list[str] = []
+
+        def makes_room(upload: Upload[Receiver]) -> bool:
+            if self._is_done_with(user_id, looks, upload):
+                made_room.append(upload.upload_id)
+            return bool(made_room)
+
         followed, upload = self.registry.follow(user_id, upload_id, receiver, makes_room)
         if upload is None:
             raise LimitReached(
@@ -77,30 +95,29 @@ class Delivery:
                 limit="uploads_per_user_max",
                 hint="unsubscribe from some",
             )
-        asked = Asked(self.registry.users[user_id], receiver, followed is Followed.FIRST, answer)
-        if upload_id in self._asked:
-            self._asked[upload_id].append(asked)
-        elif followed is Followed.FIRST and len(upload.followers) == 1:
-            self._asked[upload_id] = [asked]
-            self._watch(upload_id, partial(self._found, upload))
-        else:
-            self._answer(upload, asked)
+        self._ask(upload, Asked(self.registry.users[user_id], receiver, followed is Followed.FIRST, answer))
+        return next(iter(made_room), None)
+
+    def learn(self, user_id: str, upload_id: str) -> bool:
+        """A user follows an upload on another node: all connections here get the head. Whether that was news."""
+        upload = self.registry.learn(user_id, upload_id)
+        if upload is not None:
+            self._ask(upload, Asked(self.registry.users[user_id], None, True, _nobody_asks))
+        return upload is not None
 
     def give_up(self, user_id: str, upload_id: str, receiver: Receiver | None) -> None:
         """A connection, or with None the whole user, unsubscribes. Nothing of the upload leaves after this returns."""
-        user = self.registry.users.get(user_id)
-        if user is None:
-            return
-        pending = self._asked.get(upload_id, [])
-        withdrawn = [asked for asked in pending if asked.user is user and receiver in (None, asked.receiver)]
-        for asked in withdrawn:  # answers come in the order of the questions
-            pending.remove(asked)
-            asked.answer(False)
-        for other in user.connections if receiver is None else [receiver]:
-            other.discard(upload_id)
-        self.registry.give_up(user_id, upload_id, receiver)
-        if upload_id in user.follows and any(asked.first for asked in withdrawn):
-            pending.append(Asked(user, None, True, _nobody_asks))  # the user's other connections still wait for the head
+        self._give_up(user_id, upload_id, receiver, partial(self.registry.give_up, user_id, upload_id, receiver))
+
+    def renounce(self, user_id: str, upload_id: str, receiver: Receiver) -> bool:
+        """A connection gives up what other nodes may hold, so no follow ends yet. Nothing leaves on it after this returns.
+
+        Returns:
+            Whether no open connection here is left that would take the upload.
+        """
+        taken: list[bool] = []
+        self._give_up(user_id, upload_id, receiver, lambda: taken.append(self.registry.renounce(user_id, upload_id, receiver)))
+        return taken == [True]
 
     def receivers(self, upload_id: str) -> list[Receiver]:
         """Every connection that may get what is said of an upload."""
@@ -131,6 +148,31 @@ class Delivery:
                 for connection in user.connections:
                     connection.discard(upload_id)
         self._counters.deliveries += deliveries
+
+    def _ask(self, upload: Upload[Receiver], asked: Asked) -> None:
+        upload_id = upload.upload_id
+        if upload_id in self._asked:
+            self._asked[upload_id].append(asked)
+        elif asked.first and len(upload.followers) == 1:
+            self._asked[upload_id] = [asked]
+            self._watch(upload_id, partial(self._found, upload))
+        else:
+            self._answer(upload, asked)
+
+    def _give_up(self, user_id: str, upload_id: str, receiver: Receiver | None, give_up: Callable[[], None]) -> None:
+        user = self.registry.users.get(user_id)
+        if user is None:
+            return
+        pending = self._asked.get(upload_id, [])
+        withdrawn = [asked for asked in pending if asked.user is user and receiver in (None, asked.receiver)]
+        for asked in withdrawn:  # answers come in the order of the questions
+            pending.remove(asked)
+            asked.answer(False)
+        for other in user.connections if receiver is None else [receiver]:
+            other.discard(upload_id)
+        give_up()
+        if upload_id in user.follows and any(asked.first for asked in withdrawn):
+            pending.append(Asked(user, None, True, _nobody_asks))  # the user's other connections still wait for the head
 
     def _found(self, upload: Upload[Receiver], head: Head | None) -> None:
         if head is not None and (upload.head is None or head.version > upload.head.version):

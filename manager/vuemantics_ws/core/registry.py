@@ -59,6 +59,13 @@ class User(Generic[C]):
         given_up = self.connections[connection]
         return given_up is None or upload_id not in given_up
 
+    def given_up(self) -> list[str]:
+        """What every open connection has given up, in which there may be what the user does not follow."""
+        if not self.connections or None in self.connections.values():
+            return []
+        first, *others = [given_up or {} for given_up in self.connections.values()]
+        return [upload_id for upload_id in first if all(upload_id in other for other in others)]
+
 
 class Registry(Generic[C]):
     """The tables. ``released`` is called with each upload that lost its last follower.
@@ -96,7 +103,7 @@ class Registry(Generic[C]):
         """A user follows an upload. ``connection`` is the one that asks, None for the user as a whole.
 
         Where the user follows the maximum already, the oldest upload for which ``makes_room`` is true is given up for it.
-        Asking takes back what the asking connection, or with None every connection, gave up.
+        Asking takes back what the asking connection, or with None and at the first time every connection, gave up.
         """
         user = self._user(user_id)
         upload = user.follows.get(upload_id)
@@ -109,13 +116,41 @@ class Registry(Generic[C]):
             if oldest is None:
                 return Followed.REFUSED, None
             self._unfollow(user, oldest.upload_id)
-        upload = self.uploads.get(upload_id)
-        if upload is None:
-            upload = self.uploads[upload_id] = Upload(upload_id)
-        user.follows[upload_id] = upload
-        upload.followers[user_id] = user
-        self.follows += 1
-        return Followed.FIRST, upload
+        for other in user.connections:
+            _take_back(user, other, upload_id)
+        return Followed.FIRST, self._begin(user, upload_id)
+
+    def learn(self, user_id: str, upload_id: str) -> Upload[C] | None:
+        """A user follows an upload on another node, so here as well. What a connection has given up it has given up.
+
+        Returns:
+            The upload, None where the user follows it here already.
+        """
+        user = self._user(user_id)
+        return None if upload_id in user.follows else self._begin(user, upload_id)
+
+    def renounce(self, user_id: str, upload_id: str, connection: C) -> bool:
+        """A connection gives up what the user may follow on other nodes too, or will be known to. No follow ends here.
+
+        Returns:
+            Whether no open connection here is left that would take the upload.
+        """
+        user = self.users.get(user_id)
+        if user is None or connection not in user.connections:
+            return False
+        if upload_id in user.follows or len(user.connections[connection] or ()) < self._uploads_per_user_max:
+            _give_up(user, connection, upload_id)
+        return all(other is not None and upload_id in other for other in user.connections.values())
+
+    def settle(self, user_id: str) -> None:
+        """All that the user follows is known: what a connection gave up beside it was nothing."""
+        user = self.users.get(user_id)
+        if user is None:
+            return
+        for connection, given_up in user.connections.items():
+            for upload_id in [*(given_up or ())]:
+                if upload_id not in user.follows:
+                    _take_back(user, connection, upload_id)
 
     def give_up(self, user_id: str, upload_id: str, connection: C | None) -> None:
         """A connection gives an upload up; the follow ends when no open connection holds it any more.
@@ -128,10 +163,7 @@ class Registry(Generic[C]):
         if connection is not None:
             if connection not in user.connections:
                 return
-            given_up = user.connections[connection]
-            if given_up is None:
-                given_up = user.connections[connection] = {}
-            given_up[upload_id] = None
+            _give_up(user, connection, upload_id)
         if connection is None or not any(user.holds(other, upload_id) for other in user.connections):
             self._unfollow(user, upload_id)
             if not user.connections and not user.follows:
@@ -152,6 +184,15 @@ class Registry(Generic[C]):
             user = self.users[user_id] = User(user_id)
         return user
 
+    def _begin(self, user: User[C], upload_id: str) -> Upload[C]:
+        upload = self.uploads.get(upload_id)
+        if upload is None:
+            upload = self.uploads[upload_id] = Upload(upload_id)
+        user.follows[upload_id] = upload
+        upload.followers[user.user_id] = user
+        self.follows += 1
+        return upload
+
     def _unfollow(self, user: User[C], upload_id: str) -> None:
         upload = user.follows.pop(upload_id)
         for connection in user.connections:
@@ -161,6 +202,13 @@ class Registry(Generic[C]):
         if not upload.followers:
             del self.uploads[upload_id]
             self._released(upload)
+
+
+def _give_up(user: User[C], connection: C, upload_id: str) -> None:
+    given_up = user.connections[connection]
+    if given_up is None:
+        given_up = user.connections[connection] = {}
+    given_up[upload_id] = None
 
 
 def _take_back(user: User[C], connection: C, upload_id: str) -> None:

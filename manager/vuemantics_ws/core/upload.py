@@ -7,8 +7,17 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from vuemantics_ws.errors import BadMessage
 from vuemantics_ws.frame import Frame
-from vuemantics_ws.messages import VERSION_NUMBER_MAX, Stage, UploadProgress, outcome_of, read_upload_message, with_version
+from vuemantics_ws.messages import (
+    VERSION_NUMBER_MAX,
+    Stage,
+    UploadProgress,
+    outcome_of,
+    read_server_message,
+    read_upload_message,
+    with_version,
+)
 
 STRAGGLER_WINDOW_S = 10.0
 """For this long after an end, progress without a version that is not ``queued`` is a straggler of the attempt that ended."""
@@ -85,6 +94,14 @@ class Event:
             outcome=None if progress else _digest(outcome_of(published)),
             presumed=presumed,
         )
+
+
+def claims_event(payload: bytes) -> bool:
+    """Whether a message claims to be one of those that only the judge may let through, well-formed or not."""
+    try:
+        return read_server_message(payload)["action"] in ("upload_progress", "upload_completed", "upload_failed")
+    except BadMessage:
+        return False
 
 
 class Head(NamedTuple):

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.simulation.judging.planting import fault, later, patch
+from vuemantics_ws.absences import Absences
 from vuemantics_ws.brokers.base import Found
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.connection_manager import ConnectionManager
@@ -181,7 +182,8 @@ def no_grace() -> None:
 
     def forget(self: ConnectionManager, user_id: str, receiver: Receiver) -> None:
         leave(self, user_id, receiver)
-        if self._leaving.pop(user_id, None) is not None:
+        if self.leaves_in_s(user_id) is not None:
+            self._absences.end(user_id)
             self.registry.forget(user_id)
 
     patch(ConnectionManager, "leave", forget)
@@ -289,7 +291,7 @@ def nobody_leaves() -> None:
 @fault
 def the_grace_never_ends() -> None:
     """the end of the grace time forgets nobody"""
-    patch(ConnectionManager, "_forget_gone", lambda self: None)
+    patch(Absences, "_end_grace", lambda self: None)
 
 
 @fault

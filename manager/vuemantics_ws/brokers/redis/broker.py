@@ -19,6 +19,7 @@ from vuemantics_ws.brokers.redis.nodes import RedisNodes
 from vuemantics_ws.brokers.redis.readiness import Readiness
 from vuemantics_ws.brokers.redis.subscriptions import Subscriptions
 from vuemantics_ws.brokers.redis.upkeep import Upkeep
+from vuemantics_ws.brokers.redis.users import Users
 from vuemantics_ws.brokers.redis.watch import Watch
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import BadSetting, BrokerAway
@@ -86,7 +87,16 @@ class RedisBroker:
             dice=self.dice,
         )
         self.nodes = RedisNodes(self.commands, self.subscriptions, self.keys, node_id=self.node_id, clock=self.clock)
-        self.said: Callable[[str, bytes], None] = _nobody_listens
+        self.users = Users(
+            self.commands,
+            self.subscriptions,
+            self.keys,
+            node_id=self.node_id,
+            present=self.nodes.present,
+            limits=self.limits,
+            dice=self.dice,
+        )
+        self.said: Callable[[str, bytes], None] = self.users.take_of_upload
         """Called with the id of a watched upload and what was said to its followers that is no state of it."""
         self._heads = Heads(self.commands, self.keys, head_ttl_s=self.limits.head_ttl_s, dice=self.dice)
         self.adopter = None
@@ -129,6 +139,7 @@ class RedisBroker:
 
     async def stop(self) -> None:
         self._deliver = None
+        await self.users.stop()
         for upload_id in list(self._watches):
             self.unwatch(upload_id)
         if self._patience is not None:
@@ -181,6 +192,10 @@ class RedisBroker:
     @property
     def name(self) -> str:
         return "redis-cluster" if self.commands.sharded else "redis"
+
+    @property
+    def cluster(self) -> Users:
+        return self.users
 
     @property
     def health(self) -> Health:
@@ -317,7 +332,3 @@ def _log_fault(error: Exception) -> None:
     """Where it happened, and not the error's message, which may quote what came."""
     where = "".join(traceback.format_tb(error.__traceback__))
     logger.error("the state of an upload was not delivered: a fault of ours: %s\n%s", type(error).__name__, where)
-
-
-def _nobody_listens(upload_id: str, message: bytes) -> None:
-    """Until somebody does."""

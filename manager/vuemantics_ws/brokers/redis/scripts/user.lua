@@ -1,0 +1,97 @@
+-- What one user follows, as all nodes share it. In one step: do a node's changes, take over how the user stands there, and
+-- answer with the whole.
+--
+-- KEYS  the hash: upload to the ids of the nodes that hold it, with a blank between
+-- ARGV  the channel on which changes are told, PUBLISH or SPUBLISH, our node's id, a random id, how long the hash lives in
+--       milliseconds, how many follows it may have, 1 or 0: whether a connection is open on our node, how many nodes are
+--       present, their ids; then pairs of a verb and an upload:
+--       +  the user follows it
+--       -  our node gave it up: the follow ends unless another node that is present holds it
+--       x  the follow ends, whoever holds it
+--       .  our connections have given it up, so we do not hold it
+--
+-- Answers with the id that the hash was born with ("" where there is none), then the uploads. A hash that was lost comes back
+-- with another id, and keeps its id when the last follow ends: so "forgotten by Redis" and "ended by somebody" differ.
+local key, channel, publish, node, random_id = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local ttl_ms, follows_max, is_connected = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
+local first_pair = 9 + tonumber(ARGV[8])
+local BORN = '\255'  -- no upload's id: it is no UTF-8
+local HOLDERS_MAX = 8  -- more than that are nodes that went without a word
+
+local born, holders, count = '', {}, 0
+local stored = redis.call('HGETALL', key)
+for at = 1, #stored, 2 do
+  if stored[at] == BORN then
+    born = stored[at + 1]
+  else
+    holders[stored[at]] = stored[at + 1]
+    count = count + 1
+  end
+end
+
+local present = {}
+for at = 9, first_pair - 1 do present[ARGV[at]] = true end
+
+-- The others among the holders of an upload, how many they are, whether one of them is present, and whether we are among them.
+local function others(value)
+  local list, number, is_held, is_ours = '', 0, false, false
+  for id in string.gmatch(value, '%S+') do
+    if id == node then
+      is_ours = true
+    else
+      list = list == '' and id or list .. ' ' .. id
+      number = number + 1
+      is_held = is_held or present[id] == true
+    end
+  end
+  return list, number, is_held, is_ours
+end
+
+local is_news, is_written, given_up = false, false, {}
+for at = first_pair, #ARGV, 2 do
+  local verb, upload = ARGV[at], ARGV[at + 1]
+  local value = holders[upload]
+  if verb == '.' then
+    given_up[upload] = true
+  elseif verb == '+' then
+    is_written = true
+    if not value and count < follows_max then
+      holders[upload], count, is_news = '', count + 1, true
+      redis.call('HSET', key, upload, '')
+    end
+  elseif value then
+    local _, _, is_held = others(value)
+    if verb == 'x' or not is_held then
+      holders[upload], count, is_news, is_written = nil, count - 1, true, true
+      redis.call('HDEL', key, upload)
+    end
+  end
+end
+
+local answer = {born}
+for upload, value in pairs(holders) do
+  answer[#answer + 1] = upload
+  local list, number, _, is_ours = others(value)
+  local holds = is_connected and not given_up[upload]
+  if holds ~= is_ours then
+    if number >= HOLDERS_MAX then
+      local kept = {}
+      for id in string.gmatch(list, '%S+') do
+        if present[id] then kept[#kept + 1] = id end
+      end
+      list = table.concat(kept, ' ')
+    end
+    if holds then list = list == '' and node or list .. ' ' .. node end
+    redis.call('HSET', key, upload, list)
+    is_written = true
+  end
+end
+
+if born == '' and count > 0 then
+  redis.call('HSET', key, BORN, random_id)
+  answer[1] = random_id
+end
+-- Whoever is connected keeps it, and so does every subscribe and every change.
+if is_connected or is_written then redis.call('PEXPIRE', key, ttl_ms) end
+if is_news then redis.call(publish, channel, 'changed ' .. node) end
+return answer
