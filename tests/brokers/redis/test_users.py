@@ -95,7 +95,7 @@ class TestTheScript:
 
     def test_nodes_that_went_without_a_word_do_not_pile_up(self, redis_server: RedisServer) -> None:
         key = b"user:{%d}" % next(_numbers)
-        calls = [call(key, f"node-{number}", "+", "u", connected=True) for number in range(100)]
+        calls = [call(key, f"{number:08x}", "+", "u", connected=True) for number in range(100)]
 
         asyncio.run(ask(redis_server, calls))
 

@@ -326,6 +326,7 @@ class RedisBroker:
             logger.warning("%s has lost its data, and is given what is known here", self.address.place)
             for watch in self._watches.values():
                 self._upkeep.ask(watch)
+            self.users.look_at_all()
 
 
 def _log_fault(error: Exception) -> None:

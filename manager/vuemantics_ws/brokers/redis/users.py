@@ -207,6 +207,11 @@ class Users:
             self._line[user.user_id] = user
             self._in_line.set()
 
+    def look_at_all(self) -> None:
+        """Redis has lost something, and nobody knows what."""
+        for user in self._users.values():
+            self.look(user)
+
     async def _look_on(self) -> None:
         while True:
             await self._in_line.wait()

@@ -32,19 +32,16 @@ end
 local present = {}
 for at = 9, first_pair - 1 do present[ARGV[at]] = true end
 
--- The others among the holders of an upload, how many they are, whether one of them is present, and whether we are among them.
+-- The others among the holders of an upload: all of them, and those who are present.
 local function others(value)
-  local list, number, is_held, is_ours = '', 0, false, false
+  local all, here = {}, {}
   for id in string.gmatch(value, '%S+') do
-    if id == node then
-      is_ours = true
-    else
-      list = list == '' and id or list .. ' ' .. id
-      number = number + 1
-      is_held = is_held or present[id] == true
+    if id ~= node then
+      all[#all + 1] = id
+      if present[id] then here[#here + 1] = id end
     end
   end
-  return list, number, is_held, is_ours
+  return all, here
 end
 
 local is_news, is_written, given_up = false, false, {}
@@ -60,8 +57,8 @@ for at = first_pair, #ARGV, 2 do
       redis.call('HSET', key, upload, '')
     end
   elseif value then
-    local _, _, is_held = others(value)
-    if verb == 'x' or not is_held then
+    local _, here = others(value)
+    if verb == 'x' or #here == 0 then
       holders[upload], count, is_news, is_written = nil, count - 1, true, true
       redis.call('HDEL', key, upload)
     end
@@ -71,18 +68,13 @@ end
 local answer = {born}
 for upload, value in pairs(holders) do
   answer[#answer + 1] = upload
-  local list, number, _, is_ours = others(value)
   local holds = is_connected and not given_up[upload]
+  local is_ours = string.find(value, node, 1, true) ~= nil  -- all ids are equally long
   if holds ~= is_ours then
-    if number >= HOLDERS_MAX then
-      local kept = {}
-      for id in string.gmatch(list, '%S+') do
-        if present[id] then kept[#kept + 1] = id end
-      end
-      list = table.concat(kept, ' ')
-    end
-    if holds then list = list == '' and node or list .. ' ' .. node end
-    redis.call('HSET', key, upload, list)
+    local all, here = others(value)
+    local ids = #all < HOLDERS_MAX and all or here
+    if holds then ids[#ids + 1] = node end
+    redis.call('HSET', key, upload, table.concat(ids, ' '))
     is_written = true
   end
 end
