@@ -49,7 +49,7 @@ def watch() -> str:
         "refused_per_s": [2.0 * (number == 41) for number in range(60)],
         "loop_lag_s": [0.0004 + 0.0002 * (number % 4) for number in range(60)],
     }
-    full = {"connections": 96, "users": 41, "uploads": len(rows), "follows": 118, "heads": len(rows)}
+    full = {"connections": 96, "users": 41, "uploads": len(rows), "follows": 118, "watches": len(rows), "heads": len(rows)}
     tables = {**full, "unauthenticated": 0, "outbox_bytes": 14_210, "outbox_bytes_max": 14_210}
     said = [
         "connection 12 of frank has taken nothing for 12 s",

@@ -143,6 +143,7 @@ def frame(*pages: dict[str, Any], **more: Any) -> dict[str, Any]:
             "users": 404,
             "uploads": 1_204,
             "follows": 2_408,
+            "watches": 1_204,
             "heads": 1_204,
             "outbox_bytes": 131_072,
             "outbox_bytes_max": 65_536,

@@ -199,8 +199,8 @@ def test_statistics_have_all_that_was_promised_and_pass_on_what_is_new() -> None
 
     said = response.json()
     assert said["tables"] == {
-        "connections": 0, "unauthenticated": 0, "users": 0, "uploads": 0, "follows": 0, "outbox_bytes": 0,
-        "outbox_bytes_max": 0, "heads": 1,
+        "connections": 0, "unauthenticated": 0, "users": 0, "uploads": 0, "follows": 0, "watches": 0,
+        "outbox_bytes": 0, "outbox_bytes_max": 0, "heads": 1,
     }  # fmt: skip
     assert said["counters"] == {
         "events": {"accepted": 1}, "deliveries": 0, "conflated": 0, "connects": 0, "closes": {}, "limits": {},

@@ -128,6 +128,7 @@ class Tables(_Answer):
     users: int = Field(description="Users with a connection, or in their grace time.", examples=[10])
     uploads: int = Field(description="Uploads that somebody follows.", examples=[31])
     follows: int = Field(description="Pairs of user and upload.", examples=[31])
+    watches: int = Field(description="Uploads of which the broker tells this process.", examples=[31])
     outbox_bytes: int = Field(description="What waits for connections that do not keep up.", examples=[0])
     outbox_bytes_max: int = Field(description="Of that, the most that waits for one connection.", examples=[0])
     heads: int | None = Field(None, description="Newest states that are kept; null where that is elsewhere.", examples=[40])

@@ -317,6 +317,7 @@ class _Tally:
             "users": len(registry.users),
             "uploads": len(registry.uploads),
             "follows": registry.follows,
+            "watches": node.broker.watches,
             "heads": node.broker.heads,
             "outbox_bytes": self._outbox_bytes,
             "outbox_bytes_max": self._outbox_bytes_max,

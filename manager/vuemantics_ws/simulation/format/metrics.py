@@ -12,6 +12,7 @@ METRICS: dict[str, str] = {
     "users": "users with a connection, or in their grace time",
     "uploads": "uploads that somebody follows",
     "follows": "pairs of user and upload",
+    "watches": "uploads of which the broker tells the process",
     "heads": "newest states that are kept",
     "outbox_bytes": "what waits for connections that do not keep up",
     "outbox_bytes_max": "what waits for the one for which the most waits",

@@ -246,14 +246,14 @@ def _lateness(history: History, window: Window) -> Iterator[Seen]:
         yield _seen(window, state, wrong)
 
 
-MUST_BE_EMPTY = ("connections", "unauthenticated", "users", "uploads", "follows", "outbox_bytes")
+MUST_BE_EMPTY = ("connections", "unauthenticated", "users", "uploads", "follows", "watches", "outbox_bytes")
 
 
 def _no_residue(history: History) -> Iterator[Seen]:
     for record in history.records:
         if isinstance(record, Emptied):
             left = [f"{count} {name}" for name in MUST_BE_EMPTY if (count := record.tables.get(name, 0))]
-            if record.tables.get("heads", 0) > len(history.began.uploads):
+            if (record.tables.get("heads") or 0) > len(history.began.uploads):
                 left.append(f"{record.tables['heads']} heads")
             missing = [name for name in MUST_BE_EMPTY if name not in record.tables]
             wrong = f"everybody has left, and there still are {', '.join(left)}" if left and not record.others else None
