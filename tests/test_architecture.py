@@ -20,12 +20,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "absences": PLAIN,
     "shared_delivery": {"brokers", "core", *PLAIN},
     "socket_writer": {"core", *PLAIN},
+    "publisher": {"publisher", "brokers", "core", *PLAIN},
     "client": {"client", *PLAIN},
     "gateway": {"gateway", "brokers", "core", "connection_manager", "client", *PLAIN},
     "simulation": {"simulation", "gateway", "brokers", "core", "connection_manager", "client", *PLAIN},
-    "vuemantics_ws_cli": {"vuemantics_ws_cli", "vuemantics_ws", "simulation", "gateway", "brokers", "client", *PLAIN},
+    "vuemantics_ws_cli": {
+        "vuemantics_ws_cli",
+        "vuemantics_ws",
+        "simulation",
+        "gateway",
+        "brokers",
+        "publisher",
+        "client",
+        *PLAIN,
+    },
     **dict.fromkeys(PLAIN, PLAIN),
-}
+}  # fmt: skip
 """By the first part of a module's name below ``vuemantics_ws``; the command line is a package of its own."""
 
 STANDARD_FOR_CORE = {

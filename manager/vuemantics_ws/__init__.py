@@ -10,6 +10,11 @@ Brokers
     :class:`Event` is published, a :class:`Head` the newest one of an upload. A :class:`Receipt` tells a publisher what became
     of its event: a :class:`Verdict`, and the :class:`Version` at which the upload now stands.
 
+Workers
+    :class:`UploadProgressPublisher` says how uploads are doing, to all nodes around one Redis;
+    :class:`SyncUploadProgressPublisher` is the same for code without an event loop. :class:`NotPublished` is what became of an
+    end that could not be published in time.
+
 Access
     An :data:`Access` rule says who may have what: :func:`owner_only`, :func:`anyone`, or one of your own.
 
@@ -39,9 +44,11 @@ if TYPE_CHECKING:
     from vuemantics_ws.connection_manager import ConnectionManager
     from vuemantics_ws.core.access import Access, anyone, owner_only
     from vuemantics_ws.core.upload import Event, Head, Verdict, Version
-    from vuemantics_ws.errors import BadEvent, BadSetting, BrokerAway, LimitReached, VuemanticsError
+    from vuemantics_ws.errors import BadEvent, BadSetting, BrokerAway, LimitReached, NotPublished, VuemanticsError
     from vuemantics_ws.limits import Limits
     from vuemantics_ws.messages import ProgressPayload, Stage, Status, UploadCompleted, UploadFailed, UploadProgress
+    from vuemantics_ws.publisher.publisher import UploadProgressPublisher
+    from vuemantics_ws.publisher.synchronous import SyncUploadProgressPublisher
 
     __version__: str
 
@@ -60,15 +67,18 @@ __all__ = [
     "LimitReached",
     "Limits",
     "MemoryBroker",
+    "NotPublished",
     "ProgressPayload",
     "Receipt",
     "RedisBroker",
     "Stage",
     "Status",
+    "SyncUploadProgressPublisher",
     "SystemClock",
     "UploadCompleted",
     "UploadFailed",
     "UploadProgress",
+    "UploadProgressPublisher",
     "Verdict",
     "Version",
     "VuemanticsError",
@@ -86,9 +96,11 @@ _HOMES = {
     "connection_manager": ("ConnectionManager",),
     "core.access": ("Access", "anyone", "owner_only"),
     "core.upload": ("Event", "Head", "Verdict", "Version"),
-    "errors": ("BadEvent", "BadSetting", "BrokerAway", "LimitReached", "VuemanticsError"),
+    "errors": ("BadEvent", "BadSetting", "BrokerAway", "LimitReached", "NotPublished", "VuemanticsError"),
     "limits": ("Limits",),
     "messages": ("ProgressPayload", "Stage", "Status", "UploadCompleted", "UploadFailed", "UploadProgress"),
+    "publisher.publisher": ("UploadProgressPublisher",),
+    "publisher.synchronous": ("SyncUploadProgressPublisher",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

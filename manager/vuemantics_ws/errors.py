@@ -14,6 +14,7 @@ VuemanticsError
 │   └── BadScenario           a scenario file with errors, all of them at once
 ├── EnvironmentUnfit          a port that is taken, a server that is not there
 │   └── BrokerAway            … which is Redis: it is gone, hangs, or cannot take what it is told
+├── NotPublished              an upload's end that could not be published in time
 └── Refused                   a server that answered no
 
 A message is in lower case without a full stop; what it quotes is never a token and never a payload. A hint, where there is
@@ -98,6 +99,22 @@ class EnvironmentUnfit(VuemanticsError):
 
 class BrokerAway(EnvironmentUnfit):
     """Redis cannot be asked now. Whether what was asked has been done is not known."""
+
+
+class NotPublished(VuemanticsError):
+    """An upload's end could not be published until its deadline, or not at all. ``upload_id`` says whose.
+
+    Whether Redis heard it is not known where Redis did not answer.
+    """
+
+    def __init__(self, upload_id: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"the end of upload {upload_id} was not published: {reason}", hint=hint)
+        self.upload_id = upload_id
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["NotPublished"], tuple[str, str]]:
+        """A queue sends what a job raised to another process."""
+        return type(self), (self.upload_id, self.reason)
 
 
 class Refused(VuemanticsError):
