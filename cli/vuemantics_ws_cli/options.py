@@ -70,6 +70,12 @@ def read_option(option: str, read: Callable[[str], T], text: str) -> T:
         raise BadSetting(f"{option}: {error.message}", setting=option, hint=error.hint) from None
 
 
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter stands on the command line, and comes from no variable and no default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def check_upload_id(upload_id: str) -> None:
     """Raises:
     BadSetting: no server would take it.

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vuemantics_ws_cli.exit_codes import ExitCode
-from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
+from vuemantics_ws_cli.options import DEFAULT_CONTROL, SERVER_PANEL, AsJson, ControlUrl, examples, was_typed
 
 if TYPE_CHECKING:
-    from vuemantics_ws.client.control import Control, Receipt
+    from contextlib import AbstractAsyncContextManager
+
+    from vuemantics_ws.client.control import Receipt
     from vuemantics_ws.simulation.pipeline import PipelineName
+    from vuemantics_ws_cli.destinations import Destination
     from vuemantics_ws_cli.events import Cue, Said
 
 EPILOG = examples(
@@ -18,12 +21,14 @@ EPILOG = examples(
     "vuemantics-ws publish holiday failed --error 'The file is damaged'",
     "vuemantics-ws publish new --run video --speed 20x --owner alice",
     "vuemantics-ws publish holiday 90 --attempt 1 --seq 7 --json",
+    "vuemantics-ws publish holiday 50 --redis redis://localhost",
 )
 
 SAID_PANEL = "What is said"
 
 
 def publish(
+    context: typer.Context,
     upload_id: Annotated[
         str, typer.Argument(metavar="UPLOAD_ID", help="Which upload; new makes a UUID and prints it.", show_default=False)
     ],
@@ -100,12 +105,33 @@ def publish(
         ),
     ] = None,
     control: ControlUrl = DEFAULT_CONTROL,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis",
+            envvar="VUEMANTICS_WS_REDIS",
+            metavar="URL",
+            help="Publish to all nodes around this Redis, instead of to a server.",
+            rich_help_panel=SERVER_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    redis_prefix: Annotated[
+        str,
+        typer.Option(
+            "--redis-prefix",
+            envvar="VUEMANTICS_WS_REDIS_PREFIX",
+            metavar="TEXT",
+            help="Of all keys and channels, as the nodes have it.",
+            rich_help_panel=SERVER_PANEL,
+        ),
+    ] = "vuemantics-ws:",
     as_json: AsJson = False,
 ) -> None:
-    """Publish how an upload is doing, and print the server's verdict.
+    """Publish how an upload is doing, and print the verdict.
 
     Stage, status and message follow from the percent as in the real pipeline, unless they are given. Exits with 7 when the
-    server drops the event: it is older than what is known, or comes after the end.
+    event is dropped: it is older than what is known, or comes after the end.
     """
     import asyncio
 
@@ -113,6 +139,7 @@ def publish(
     from vuemantics_ws.client.locations import check_url
     from vuemantics_ws.quantities import parse_factor
     from vuemantics_ws_cli.console import emit
+    from vuemantics_ws_cli.destinations import open_destination
     from vuemantics_ws_cli.events import Said, cue_of
     from vuemantics_ws_cli.options import check_upload_id, read_option
 
@@ -130,7 +157,19 @@ def publish(
     elif not as_json:
         emit(upload_id)
     output = _Output(upload_id, as_json=as_json, bar=run is not None)
-    raise typer.Exit(asyncio.run(_publish(cues, factor, control, owner, output)))
+    destination = open_destination(control, _redis_meant(context, redis), redis_prefix)
+    raise typer.Exit(asyncio.run(_publish(cues, factor, destination, owner, output)))
+
+
+def _redis_meant(context: typer.Context, redis: str | None) -> str | None:
+    """A --control that was typed outweighs a variable, which may be there for a node."""
+    from vuemantics_ws.errors import BadSetting
+
+    if not was_typed(context, "control"):
+        return redis
+    if was_typed(context, "redis"):
+        raise BadSetting("expected --redis without --control", setting="--redis", hint="an event goes one way")
+    return None
 
 
 def _required(progress: str | None) -> str:
@@ -213,42 +252,33 @@ class _Output:
         stdout().print(receipt_line(receipt), soft_wrap=True)
 
 
-async def _publish(cues: list["Cue"], speed: float, control: str, owner: str | None, output: _Output) -> ExitCode:
+async def _publish(
+    cues: list["Cue"],
+    speed: float,
+    opening: "AbstractAsyncContextManager[Destination]",
+    owner: str | None,
+    output: _Output,
+) -> ExitCode:
     """Publish each event when it is due, until the last one or the first that is dropped."""
     import asyncio
 
     from vuemantics_ws.ambient import SystemClock, timestamp
-    from vuemantics_ws.client.control import Control
     from vuemantics_ws_cli.console import complain
     from vuemantics_ws_cli.views.publishing import REJECTED, rejection
 
     clock, loop = SystemClock(), asyncio.get_running_loop()
-    async with Control(control) as server:
+    async with opening as destination:
         with output.bar:
             started = loop.time()
             for cue in cues:
                 await asyncio.sleep(max(0.0, started + cue.at_s / speed - loop.time()))
-                receipt = await server.publish(cue.event(timestamp(clock)), owner=owner)
+                receipt = await destination.publish(cue.event(timestamp(clock)), owner)
                 rejected = receipt.verdict in REJECTED
                 output.take(cue, receipt, last=rejected or cue is cues[-1])
                 if rejected:
                     complain(*rejection(receipt))
                     return ExitCode.REJECTED
-                if owner is None and cue is cues[0]:
-                    await _warn_unless_owned(server, receipt.upload_id)
+                if owner is None and cue is cues[0] and await destination.hides(receipt.upload_id):
+                    message = "nobody owns this upload, so the server shows it to nobody"
+                    complain(message, "--owner alice names its owner", kind="warning")
     return ExitCode.OK
-
-
-async def _warn_unless_owned(server: "Control", upload_id: str) -> None:
-    """Say so where a server gives uploads to their owners, and nobody owns this one."""
-    from vuemantics_ws.errors import VuemanticsError
-    from vuemantics_ws_cli.console import complain
-
-    try:
-        if not (await server.statistics())["counters"]["unowned_events"]:  # counted under --access owner alone
-            return
-        head = await server.head(upload_id)
-    except (VuemanticsError, LookupError, TypeError):
-        return  # the event was taken, which is what was asked for
-    if head is not None and head.get("owner") is None:
-        complain("nobody owns this upload, so the server shows it to nobody", "--owner alice names its owner", kind="warning")

@@ -8,7 +8,7 @@ import typer
 
 from vuemantics_ws.gateway.setting import Setting
 from vuemantics_ws.gateway.settings import SETTINGS, Settings, given_by
-from vuemantics_ws_cli.options import AsJson, examples
+from vuemantics_ws_cli.options import AsJson, examples, was_typed
 
 if TYPE_CHECKING:
     from vuemantics_ws.gateway.run import Ready
@@ -50,7 +50,7 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
     import signal
     import sys
 
-    typed = {name: value for name, value in given.items() if _was_typed(context, name)}
+    typed = {name: value for name, value in given.items() if was_typed(context, name)}
     settings = read_settings(typed, os.environ)
     if watch:
         check_tables_fit(as_json=as_json)
@@ -125,11 +125,6 @@ def announce(ready: "Ready", settings: Settings, *, as_json: bool) -> None:
             redis=settings.redis_place,
         )
     )
-
-
-def _was_typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _help_of(setting: Setting) -> str:

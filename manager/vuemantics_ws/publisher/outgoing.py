@@ -258,7 +258,9 @@ class Outgoing:
             self._fail(telling, error.message)
         else:
             self.dropped += 1
-            logger.warning("progress of upload %s is dropped: %s", telling.upload_id, error.message)
+            if not telling.complained_of:
+                telling.complained_of = True
+                logger.warning("progress of upload %s is dropped: %s", telling.upload_id, error.message)
 
     def _drop_progress(self) -> None:
         for telling in [telling for telling in self._waiting if telling.end is None]:

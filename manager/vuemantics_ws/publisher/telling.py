@@ -74,6 +74,7 @@ class Telling:
         self.waits_in: object = None
         self.settled: Future[Outcome] = Future()
         self.conflated = 0
+        self.complained_of = False
         self._number_done = 0
         self._done: Progress | End | None = None
         self._version: Version | None = None
