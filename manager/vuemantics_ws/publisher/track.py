@@ -36,28 +36,25 @@ class Track(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         if not isinstance(self._items, Iterable):
             raise TypeError("expected async for: what is tracked is an asynchronous iterable")
-        done = 0
-        for item in self._items:
-            self._reach(done)
+        self._reach(0)
+        for done, item in enumerate(self._items, 1):
             yield item
-            done += 1
-        self._reach(done)
+            self._reach(done)
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Goes over a plain iterable, too; the loop then gets its turn whenever something was said, so that it can leave."""
-        done = 0
+        self._reach(0)
         if isinstance(self._items, AsyncIterable):
+            done = 0
             async for item in self._items:
-                self._reach(done)
                 yield item
                 done += 1
+                self._reach(done)
         else:
-            for item in self._items:
+            for done, item in enumerate(self._items, 1):
+                yield item
                 if self._reach(done):
                     await asyncio.sleep(0)
-                yield item
-                done += 1
-        self._reach(done)
 
     def _reach(self, done: int) -> bool:
         """Returns whether anything was said."""
