@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from tests.redis_server import RedisServer
 from vuemantics_ws.brokers.redis.heads import read_state
-from vuemantics_ws.core.upload import Head
+from vuemantics_ws.core.upload import Head, Version
 
 WITHIN_S = 10.0
 
@@ -30,8 +30,12 @@ class Heard:
         return [message["payload"]["progress_percent"] for message in self.messages if "payload" in message]
 
     @property
-    def versions(self) -> list[tuple[int, int]]:
-        return [tuple(head.version) for head in self.heads]
+    def versions(self) -> list[Version]:
+        return [head.version for head in self.heads]
+
+    async def percent(self, percent: int) -> None:
+        """Wait until this one was told."""
+        await until(lambda: percent in self.percents)
 
     @property
     def actions(self) -> list[str]:
@@ -45,7 +49,7 @@ async def hearing(server: RedisServer, prefix: str) -> AsyncIterator[Heard]:
     async def listen() -> None:
         async for message in ear.listen():
             if message["type"] == "pmessage":
-                heard.heads.append(read_state(message["data"], 0.0))
+                heard.heads.append(read_state(message["data"], 0.0).head)
 
     async with Redis(port=server.port) as redis, redis.pubsub() as ear:
         await ear.psubscribe(f"{prefix}state:*")
