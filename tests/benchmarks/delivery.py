@@ -26,7 +26,7 @@ from tests.gateway.nodes import event
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.frame import Frame
-from vuemantics_ws.gateway.run import _loop_factory
+from vuemantics_ws.gateway.run import loop_factory
 from vuemantics_ws.gateway.server import Gateway, listen
 from vuemantics_ws.gateway.settings import Settings
 
@@ -185,7 +185,7 @@ def _measure(system: str, browsers: int, events: int) -> float:
 def main() -> None:
     arguments: list[Any] = sys.argv[1:]
     if arguments[:1] == ["--serve"]:
-        with asyncio.Runner(loop_factory=_loop_factory(None)) as runner:
+        with asyncio.Runner(loop_factory=loop_factory(None)) as runner:
             runner.run(_serve(arguments[1], int(arguments[2]), int(arguments[3])))
         return
     browsers = int(arguments[0]) if arguments else 1_000

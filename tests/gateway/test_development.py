@@ -16,7 +16,7 @@ import platformdirs
 import pytest
 
 from vuemantics_ws.errors import OperatorError
-from vuemantics_ws.gateway.development import FILE_NAME, STATE_DIR_VARIABLE, development_secret
+from vuemantics_ws.gateway.development import FILE_NAME, SECRET_VARIABLE, STATE_DIR_VARIABLE, development_secret
 
 SECRET = "0123456789abcdef" * 4
 
@@ -86,6 +86,11 @@ def test_a_secret_of_256_bits_is_made_once_and_kept(folder: Path) -> None:
 
 def test_two_folders_have_two_secrets(tmp_path: Path) -> None:
     assert secret_in(tmp_path / "one") != secret_in(tmp_path / "two")
+
+
+def test_a_secret_that_was_handed_to_the_process_is_the_one_and_none_is_kept(folder: Path) -> None:
+    assert development_secret(environment={STATE_DIR_VARIABLE: str(folder), SECRET_VARIABLE: SECRET}) == SECRET
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])

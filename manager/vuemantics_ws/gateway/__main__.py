@@ -3,7 +3,7 @@
 Prints one JSON line with its two URLs when it is ready. Logs go to stderr.
 
 With ``--end-with-stdin`` it stops when its stdin ends. Whoever starts a node and holds the other end of that pipe leaves none
-behind, not even where it is killed itself.
+behind, not even where it is killed itself. With ``--share-port`` other nodes of this user may have the same public port.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from vuemantics_ws.gateway.run import Ready, run
 from vuemantics_ws.gateway.settings import Settings
 
 END_WITH_STDIN = "--end-with-stdin"
+SHARE_PORT = "--share-port"
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
         logging.basicConfig(
             level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
-        return run(settings, ready=_say)
+        return run(settings, ready=_say, shares_port=SHARE_PORT in sys.argv[1:])
     except (OperatorError, EnvironmentUnfit) as error:
         return _complain(error)
 

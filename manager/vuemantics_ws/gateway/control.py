@@ -101,7 +101,7 @@ def create_control_application(node: ControlledNode, *, allowed_hosts: Iterable[
     add_inspection(application, node)
     _add_tokens(application, node)
     _add_health(application, node)
-    _add_complaints(application, node)
+    add_complaints(application, node.limits)
     return application
 
 
@@ -227,13 +227,13 @@ _WORDS = {
 }
 
 
-def _add_complaints(application: FastAPI, node: ControlledNode) -> None:
+def add_complaints(application: FastAPI, limits: Limits) -> None:
     """Every refusal has one shape, and none of them quotes what was sent."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 413:
-            return too_large(node.limits.event_bytes_max)
+            return too_large(limits.event_bytes_max)
         code, message = _WORDS.get(error.status_code, ("refused", "this cannot be done"))
         return problem(error.status_code, code, message, "openapi.json lists what there is", headers=error.headers)
 

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 STATE_DIR_VARIABLE = "VUEMANTICS_WS_STATE_DIR"
 """Names another folder than the user's own for state."""
 
+SECRET_VARIABLE = "VUEMANTICS_WS_DEVELOPMENT_SECRET"
+"""Holds the secret itself, where another process has made it for several."""
+
 FILE_NAME = "development-secret"
 
 _SECRET = re.compile(rb"([0-9a-f]{64})\n?")
@@ -30,14 +33,17 @@ _OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def development_secret(*, environment: Mapping[str, str] | None = None, make_secret: Callable[[], str] = new_secret) -> str:
-    """The secret that is kept for this user; the first call makes it.
+    """The secret that was handed to this process, or else the one that is kept for this user; the first call makes that.
 
     Processes that start at once agree. Where nothing can be kept, the secret lives as long as the caller, and the log says so.
 
     Raises:
         OperatorError: there is a file, but others may know what is in it, or it is not a secret of ours.
     """
-    folder = _state_folder(os.environ if environment is None else environment)
+    environment = os.environ if environment is None else environment
+    if environment.get(SECRET_VARIABLE):
+        return environment[SECRET_VARIABLE]
+    folder = _state_folder(environment)
     try:
         if folder is not None:
             return _kept_secret(folder, make_secret)

@@ -18,7 +18,7 @@ class LineStream(StreamingResponse):
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, objects: AsyncIterator[dict[str, Any]]) -> None:
+    def __init__(self, objects: AsyncIterator[Any]) -> None:
         super().__init__(())
         self._objects = objects
 
@@ -52,5 +52,5 @@ class LineStream(StreamingResponse):
                 await close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _next(self) -> dict[str, Any] | None:
+    async def _next(self) -> Any:
         return await anext(self._objects, None)

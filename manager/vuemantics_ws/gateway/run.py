@@ -31,17 +31,19 @@ SPARE_FILES = 64
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Where a gateway that is ready can be reached."""
+    """Where a gateway that is ready can be reached. ``workers`` are the processes that share its port, none where it is one."""
 
     url: str
     control: str
     pid: int
+    workers: tuple[int, ...] = ()
 
 
-def run(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
+def run(settings: Settings, *, ready: Callable[[Ready], None], shares_port: bool = False) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP, then drain. A second signal ends it at once.
 
-    ``ready`` is called once both ports are open. Must run in the main thread, which gets the signals.
+    ``ready`` is called once both ports are open. Must run in the main thread, which gets the signals. Several processes may
+    have the same public port, where each is told that it ``shares_port``.
 
     Returns:
         The exit code, 0 after an orderly stop.
@@ -50,11 +52,11 @@ def run(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
         EnvironmentUnfit: a port cannot be had, or too few files.
     """
     settings = _fit_into_files(settings)
-    with asyncio.Runner(loop_factory=_loop_factory(settings.uvloop)) as runner:
-        return runner.run(serve(settings, ready=ready))
+    with asyncio.Runner(loop_factory=loop_factory(settings.uvloop)) as runner:
+        return runner.run(serve(settings, ready=ready, shares_port=shares_port))
 
 
-async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
+async def serve(settings: Settings, *, ready: Callable[[Ready], None], shares_port: bool = False) -> int:
     """The same inside a loop that is running already."""
     stop, at_once = asyncio.Event(), asyncio.Event()
     clock = SystemClock()
@@ -63,12 +65,12 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None]) -> int:
     secret = settings.secret if settings.secret is not None else development_secret()
     gateway = Gateway(settings, secret=secret, broker=make_broker(settings, clock), clock=clock, dice=system_random())
     with (
-        _signals(stop, at_once),
+        signals(stop, at_once),
         contextlib.closing(listen(settings.control_host, settings.control_port, "--control-port")) as control_socket,
     ):
         gateway.control_url = url_of("http", *control_socket.getsockname()[:2])
-        await gateway.start()
-        control = _Control(create_control_application(gateway))
+        await gateway.start(shares_port=shares_port)
+        control = ControlPort(create_control_application(gateway))
         serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
         await asyncio.wait([serving, asyncio.ensure_future(control.up.wait())], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
@@ -99,7 +101,7 @@ def make_broker(settings: Settings, clock: Clock) -> Broker:
     )
 
 
-class _Control(uvicorn.Server):
+class ControlPort(uvicorn.Server):
     """Uvicorn without its signals, which belong to the gateway: it would raise again what it caught."""
 
     def __init__(self, application: Any) -> None:
@@ -126,7 +128,8 @@ class _Control(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
+def signals(stop: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
+    """SIGINT, SIGTERM or SIGHUP sets ``stop``, and a second one ``at_once``."""
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
@@ -147,7 +150,7 @@ def _signals(stop: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)  # what is left takes a moment, and the default would kill it
 
 
-def _loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's where it is installed and not refused, None for asyncio's own."""
     if wanted is False:
         return None

@@ -118,15 +118,15 @@ class Gateway:
             broker.nodes.introduce(self.report, self.neighbours.handlers)
         broker.tell_adopted(self._adopted)
 
-    async def start(self) -> None:
-        """Open the public port. ``address`` then says where.
+    async def start(self, *, shares_port: bool = False) -> None:
+        """Open the public port. ``address`` then says where. ``shares_port`` is as :func:`listen` has it.
 
         Raises:
             EnvironmentUnfit: the address cannot be had.
         """
         await self.manager.__aenter__()
         loop = asyncio.get_running_loop()
-        listener = listen(self.settings.host, self.settings.port, "--port")
+        listener = listen(self.settings.host, self.settings.port, "--port", shared=shares_port)
         self.address = listener.getsockname()[:2]
         self._server = await loop.create_server(self._new_connection, sock=listener, backlog=BACKLOG)
         if self.settings.stall_after_s:
@@ -356,8 +356,10 @@ def _close_all(connections: Sequence[Connection], *, for_good: bool) -> int:
     return len(connections)
 
 
-def listen(host: str, port: int, option: str) -> socket.socket:
-    """A socket that listens there.
+def listen(host: str, port: int, option: str, *, shared: bool = False) -> socket.socket:
+    """A socket that listens there; a shared one beside those of other processes of this user that say the same.
+
+    Linux spreads connections over the sockets that share a port. macOS gives all of them to the last one.
 
     Its protocol is named, because asyncio sets TCP_NODELAY only on sockets whose protocol it knows, and accepted ones inherit
     it: without, every second write of a connection waits 40 ms for the peer's delayed acknowledgement.
@@ -365,20 +367,37 @@ def listen(host: str, port: int, option: str) -> socket.socket:
     Raises:
         EnvironmentUnfit: the name does not resolve, or the address is taken or not ours.
     """
+    return _bound(host, port, option, socket.SO_REUSEADDR, *([socket.SO_REUSEPORT] if shared else []), backlog=BACKLOG)
+
+
+def reserve(host: str, port: int, option: str) -> socket.socket:
+    """A socket that does not listen, and has a port that others may share with it for as long as it is open.
+
+    Raises:
+        EnvironmentUnfit: as :func:`listen`; also where somebody listens there who would share.
+    """
+    if port:
+        _bound(host, port, option, socket.SO_REUSEADDR).close()
+    return _bound(host, port, option, socket.SO_REUSEPORT)
+
+
+def _bound(host: str, port: int, option: str, *options: int, backlog: int | None = None) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        bound = socket.socket(family, kind, socket.IPPROTO_TCP)
     except OSError as error:
         raise _cannot_listen(host, port, option, error) from None
     try:
-        listener.setblocking(False)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        bound.setblocking(False)
+        for name in options:
+            bound.setsockopt(socket.SOL_SOCKET, name, 1)
+        bound.bind(address)
+        if backlog is not None:
+            bound.listen(backlog)
     except OSError as error:
-        listener.close()
+        bound.close()
         raise _cannot_listen(host, port, option, error) from None
-    return listener
+    return bound
 
 
 def _cannot_listen(host: str, port: int, option: str, error: OSError) -> EnvironmentUnfit:

@@ -26,6 +26,8 @@ OTHER_VARIABLES = {
     "VUEMANTICS_WS_CONTROL": "where clients find the control port",
     "VUEMANTICS_WS_TOKEN": "the token of listen",
     "VUEMANTICS_WS_STATE_DIR": "the folder for the secret of development mode, instead of the user's own for state",
+    "VUEMANTICS_WS_DEVELOPMENT_SECRET": "the secret of development mode, as serve hands it to its workers",
+    "VUEMANTICS_WS_WORKERS": "how many processes serve runs",
     "VUEMANTICS_WS_DEBUG": "1 shows the traceback of a fault of ours",
 }
 """Variables under the same prefix that are no settings of a gateway."""
