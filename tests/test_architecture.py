@@ -49,6 +49,7 @@ ONLY_IN: dict[str, set[str]] = {
     "fastapi": {"gateway"},
     "uvicorn": {"gateway"},
     "httpx": {"client", "simulation"},
+    "h11": {"client"},
     "yaml": {"simulation"},
     "jwt": {"gateway", "client"},
     "prometheus_client": {"gateway"},
