@@ -19,16 +19,31 @@ EPILOG = examples(
     "vuemantics-ws serve --port 9000 --access owner --grace 1m",
     "vuemantics-ws serve --port 0 --control-port 0 --json",
     "vuemantics-ws serve --redis redis://127.0.0.1:6379 --node-name web-1",
+    "vuemantics-ws serve --redis redis://127.0.0.1:6379 --workers 4",
     "VUEMANTICS_WS_SECRET=… vuemantics-ws serve --host 0.0.0.0 --access owner --origin https://app.example.org",
 )
 
 
+WORKERS_MAX = 256
+
 WatchIt = Annotated[
     bool, typer.Option("--watch", metavar="", help="Show the live tables here, in place of the log, until q is pressed.")
 ]
+Workers = Annotated[
+    str,
+    typer.Option(
+        "--workers",
+        envvar="VUEMANTICS_WS_WORKERS",
+        show_envvar=False,
+        metavar="NUMBER|auto",
+        help="So many processes on the public port, through Redis one system; auto: one for each core. Default: 1.",
+        show_default=False,
+        rich_help_panel="Listening",
+    ),
+]
 
 
-def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | list[str] | None) -> None:
+def serve(context: typer.Context, workers: str, watch: bool, as_json: bool, **given: str | list[str] | None) -> None:
     """Run a server: the port that browsers connect to, and the control port that publishers use.
 
     With --redis any number of servers, on any number of machines, are one system. It starts while Redis is away, and is ready
@@ -39,6 +54,8 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
 
     Every option has its variable: --auth-timeout is VUEMANTICS_WS_AUTH_TIMEOUT, and the option wins. Durations and sizes are
     written with their units: 250ms, 30s, 5m, 64KiB.
+
+    With --workers several processes share the public port, and one that ends is started again. Limits count for each of them.
 
     With --watch this terminal shows the tables of vuemantics-ws watch; what the server says meanwhile is shown when they end.
 
@@ -52,9 +69,9 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
 
     typed = {name: value for name, value in given.items() if was_typed(context, name)}
     settings = read_settings(typed, os.environ)
+    count = read_workers(workers, settings)
     if watch:
         check_tables_fit(as_json=as_json)
-    from vuemantics_ws.gateway.run import run
     from vuemantics_ws_cli.watching.own_tables import OwnTables
 
     with OwnTables() if watch else contextlib.nullcontext() as tables:
@@ -67,10 +84,42 @@ def serve(context: typer.Context, watch: bool, as_json: bool, **given: str | lis
             if tables is not None:
                 tables.show(ready.control)
 
-        code = run(settings, ready=ready)
+        if count > 1:
+            from vuemantics_ws.gateway.supervisor import supervise
+
+            code = supervise(settings, workers=count, ready=ready)
+        else:
+            from vuemantics_ws.gateway.run import run
+
+            code = run(settings, ready=ready)
     for late in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(late, signal.SIG_IGN)  # the stop is over: a second Ctrl-C must not make a failure of it
     raise typer.Exit(code)
+
+
+def read_workers(text: str, settings: Settings) -> int:
+    """How many processes are wanted.
+
+    Raises:
+        BadSetting: it is no such number, or there is nothing through which they would hear of each other.
+    """
+    import os
+
+    from vuemantics_ws.errors import BadSetting
+
+    if text == "auto":
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    else:
+        count = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+    if not 1 <= count <= WORKERS_MAX:
+        raise BadSetting(f"--workers: expected 1 to {WORKERS_MAX} or auto, got {text[:40]!r}", setting="--workers")
+    if count > 1 and settings.redis is None:
+        raise BadSetting(
+            f"--workers: expected --redis, since {count} processes hear of each other through it",
+            setting="--workers",
+            hint="start a Redis, and name it: --redis redis://127.0.0.1:6379",
+        )
+    return count
 
 
 def check_tables_fit(*, as_json: bool) -> None:
@@ -115,6 +164,8 @@ def announce(ready: "Ready", settings: Settings, *, as_json: bool) -> None:
         emit(json_line(dataclasses.asdict(ready)))
         return
     access, development = settings.resolved_access, settings.development
+    count, most = len(ready.workers), settings.connections_max
+    workers = f"{count}, each for up to {most:,} connections, {count * most:,} together" if count else None
     say(
         banner(
             version=version(),
@@ -123,6 +174,7 @@ def announce(ready: "Ready", settings: Settings, *, as_json: bool) -> None:
             access=access,
             development=development,
             redis=settings.redis_place,
+            workers=workers,
         )
     )
 
@@ -151,8 +203,8 @@ def _options() -> inspect.Signature:
                 setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
             )
         )
-    for name, annotation in (("watch", WatchIt), ("as_json", AsJson)):
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
+    for name, default, annotation in (("workers", "1", Workers), ("watch", False, WatchIt), ("as_json", False, AsJson)):
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
     return inspect.Signature(parameters)
 
 

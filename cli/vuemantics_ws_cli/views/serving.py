@@ -12,7 +12,16 @@ _RULES = {
 }
 
 
-def banner(*, version: str, url: str, control: str, access: str, development: bool, redis: str | None = None) -> Text:
+def banner(
+    *,
+    version: str,
+    url: str,
+    control: str,
+    access: str,
+    development: bool,
+    redis: str | None = None,
+    workers: str | None = None,
+) -> Text:
     """Where the server listens, how to get a token, what to try next; in development mode what that means, loudly.
 
     ``redis`` is where Redis is, in words without its password.
@@ -23,6 +32,8 @@ def banner(*, version: str, url: str, control: str, access: str, development: bo
     _append_rows(text, [("browsers", url), ("control", control), ("access", _RULES[access])])
     if redis is not None:
         _append_rows(text, [("redis", f"{redis}: every node that names it is part of one system")])
+    if workers is not None:
+        _append_rows(text, [("workers", workers)])
     if development:
         text.append("\nDEVELOPMENT MODE", "bold reverse")
         text.append(": no secret, so whoever reaches the control port\ngets a token for any user. ")

@@ -1,0 +1,282 @@
+"""``serve --workers``: several processes on one port around a real Redis, and one control port for all of them."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.cli.program import Outcome, ended, read_until, run, running
+from tests.redis_server import RedisServer, wait_until
+from vuemantics_ws.errors import BadSetting
+from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws_cli.commands.serve import read_workers
+
+WITHIN_S = 20.0
+"""What a worker may take to start again on a machine that is busy."""
+
+
+class Workers(NamedTuple):
+    """A supervisor that is ready."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+    control: str
+    pids: list[int]
+
+    @property
+    def port(self) -> int:
+        return int(re.findall(r":(\d+)/", self.url)[0])
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.control + path)
+
+    def workers(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get("/readyz").json()["workers"]
+        return found
+
+    def counted(self, metric: str) -> dict[str, float]:
+        """A metric of each worker."""
+        rows = re.findall(rf'^vuemantics_ws_{metric}{{worker="(\d+)"}} (\S+)$', self.get("/metrics").text, re.MULTILINE)
+        return {worker: float(value) for worker, value in rows}
+
+
+@contextlib.contextmanager
+def workers(redis: RedisServer, state: Path, *options: str) -> Iterator[Workers]:
+    arguments = ("serve", "--redis", redis.url, "--port", "0", "--control-port", "0", "--json", *options)
+    with running(*arguments, VUEMANTICS_WS_STATE_DIR=str(state)) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert ready["pid"] == process.pid
+        yield Workers(process, ready["url"], ready["control"], ready["workers"])
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those of the processes that have not ended."""
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+@contextlib.contextmanager
+def browser(of: Workers, user_id: str) -> Iterator[ClientConnection]:
+    """Connected and authenticated."""
+    token = httpx.post(of.control + "/tokens", json={"user_id": user_id}).json()["token"]
+    with connect(of.url, proxy=None, compression=None) as socket:
+        socket.send(json.dumps({"type": "auth", "token": token}))
+        assert json.loads(socket.recv()) == {"action": "auth_success", "user_id": user_id}
+        yield socket
+
+
+def close_code(socket: ClientConnection) -> int | None:
+    """How the server closes; what it says before is dropped."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            socket.recv()
+    return socket.close_code
+
+
+class TestRefused:
+    def test_without_redis_several_processes_would_not_hear_of_each_other(self) -> None:
+        outcome = run("serve", "--workers", "2")
+
+        assert outcome == Outcome(
+            2,
+            "",
+            "error: --workers: expected --redis, since 2 processes hear of each other through it\n"
+            "hint: start a Redis, and name it: --redis redis://127.0.0.1:6379\n",
+        )
+
+    @pytest.mark.parametrize("text", ["0", "-1", "257", "many", "1.5", "٣"])
+    def test_what_is_no_number_of_workers(self, text: str) -> None:
+        outcome = run("serve", "--workers", text, "--redis", "redis://127.0.0.1")
+
+        assert outcome.code == 2
+        assert outcome.err == f"error: --workers: expected 1 to 256 or auto, got {text!r}\n"
+
+    def test_one_wants_no_redis_and_auto_is_one_for_each_core(self) -> None:
+        around_redis = Settings(redis="redis://127.0.0.1")
+
+        assert read_workers("1", Settings()) == 1
+        assert read_workers("auto", around_redis) == len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else True
+        with pytest.raises(BadSetting):
+            read_workers("4", Settings())
+
+
+@pytest.fixture(scope="module")
+def served(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Two workers, for tests that leave them as they are."""
+    with workers(redis, tmp_path_factory.mktemp("state"), "--workers", "2", "--drain", "0") as found:
+        yield found
+
+
+@pytest.mark.slow
+class TestServing:
+    def test_it_is_ready_when_all_are_and_says_which_processes_they_are(self, served: Workers) -> None:
+        described = served.workers()
+
+        assert [worker["pid"] for worker in described] == served.pids
+        assert [(worker["worker"], worker["ready"]) for worker in described] == [(1, True), (2, True)]
+        assert served.get("/healthz").json() == {"state": "ready"}
+
+    def test_connections_are_spread_over_the_workers(self, served: Workers) -> None:
+        with contextlib.ExitStack() as stack:
+            for _ in range(200):
+                stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            wait_until(lambda: sum(served.counted("connections").values()) == 200, WITHIN_S)
+
+            counts = served.counted("connections")
+
+        assert set(counts) == {"1", "2"}
+        if sys.platform == "linux":
+            assert min(counts.values()) > 50
+
+    def test_whatever_every_worker_knows_any_of_them_answers(self, served: Workers) -> None:
+        token = httpx.post(served.control + "/tokens", json={"user_id": "alice"})
+        unknown = served.get("/nothing")
+        bad = served.get("/uploads?filter=colour%3Dred")
+
+        assert (token.status_code, token.json()["user_id"]) == (200, "alice")
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
+        assert (bad.status_code, bad.json()["error"]["code"]) == (422, "bad_query")
+        assert "/events" in served.get("/openapi.json").json()["paths"]
+
+    def test_a_stranger_is_refused_as_at_a_node(self, served: Workers) -> None:
+        for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            assert httpx.get(served.control + "/uploads", headers=headers).status_code == 403
+        too_big = httpx.post(served.control + "/events", content=b"x" * 70_000, headers={"Content-Type": "application/json"})
+        assert (too_big.status_code, too_big.json()["error"]["code"]) == (413, "too_large")
+
+    def test_what_happens_in_any_worker_is_told_with_its_number(self, served: Workers) -> None:
+        seen: set[int] = set()
+        with (
+            httpx.stream("GET", served.control + "/happenings", timeout=WITHIN_S) as happening,
+            contextlib.ExitStack() as stack,
+        ):
+            lines = happening.iter_lines()
+            for number in range(40):
+                stack.enter_context(browser(served, f"user-{number}"))
+            while len(seen) < 2:
+                told = json.loads(next(lines))
+                if told["kind"] == "connected":
+                    seen.add(told["worker"])
+
+        assert seen == {1, 2}
+
+
+@pytest.mark.slow
+class TestEnding:
+    def test_one_that_is_killed_is_there_again_and_its_browsers_find_another_meanwhile(
+        self, redis: RedisServer, tmp_path: Path
+    ) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "0") as served, contextlib.ExitStack() as stack:
+            browsers = [stack.enter_context(browser(served, f"user-{number}")) for number in range(20)]
+            watching = stack.enter_context(
+                httpx.stream("GET", served.control + "/watch?view=uploads&every=250ms", timeout=WITHIN_S)
+            )
+            frames = watching.iter_lines()
+            next(frames)
+            lost = int(served.counted("connections")["1"])
+
+            os.kill(served.pids[0], signal.SIGKILL)
+
+            gone = [one for one in browsers if is_gone(one)]
+            again = [stack.enter_context(browser(served, f"user-{number}")) for number in range(len(gone))]
+            wait_until(lambda: all(worker["ready"] for worker in served.workers()), WITHIN_S)
+            following = {json.loads(next(frames))["node"]["pid"] for _ in range(4)}
+            pids = [worker["pid"] for worker in served.workers()]
+            restarts = re.findall(r"^vuemantics_ws_worker_restarts_total (\S+)$", served.get("/metrics").text, re.MULTILINE)
+            log = read_until(served.process.stderr, "ended with")
+            served.process.terminate()
+            outcome = ended(served.process)
+
+        assert 0 < lost == len(gone) == len(again)
+        assert pids[0] != served.pids[0]
+        assert pids[1] == served.pids[1]
+        assert following <= set(pids)
+        assert restarts == ["1.0"]
+        assert f"worker 1 (process {served.pids[0]}) ended with SIGKILL: it starts again at once" in log
+        assert outcome.code == 0
+        assert alive(pids) == []
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_a_signal_makes_all_of_them_say_goodbye(self, redis: RedisServer, tmp_path: Path, number: signal.Signals) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "100ms") as served, contextlib.ExitStack() as stack:
+            browsers = [stack.enter_context(browser(served, f"user-{number}")) for number in range(10)]
+
+            served.process.send_signal(number)
+
+            codes = [close_code(one) for one in browsers]
+            outcome = ended(served.process)
+        assert codes == [1012] * 10
+        assert (outcome.code, outcome.out) == (0, "")
+        assert alive(served.pids) == []
+
+    def test_a_second_signal_ends_them_at_once(self, redis: RedisServer, tmp_path: Path) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "1h") as served, contextlib.ExitStack() as stack:
+            for number in range(10):
+                stack.enter_context(browser(served, f"user-{number}"))
+
+            served.process.terminate()
+            wait_until(lambda: served.get("/readyz").status_code == 503, WITHIN_S)
+            served.process.terminate()
+
+            assert ended(served.process).code == 0
+        assert alive(served.pids) == []
+
+    def test_where_the_supervisor_is_killed_nobody_is_left(self, redis: RedisServer, tmp_path: Path) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "0") as served:
+            served.process.kill()
+
+            wait_until(lambda: alive(served.pids) == [], WITHIN_S)
+
+    @pytest.mark.parametrize("option", ["--port", "--control-port"])
+    def test_a_port_that_is_taken_exits_3(self, redis: RedisServer, tmp_path: Path, option: str) -> None:
+        other = "--control-port" if option == "--port" else "--port"
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            arguments = ("serve", "--workers", "2", "--redis", redis.url, option, str(taken.getsockname()[1]), other, "0")
+
+            with running(*arguments, VUEMANTICS_WS_STATE_DIR=str(tmp_path)) as process:
+                outcome = ended(process)
+
+        assert outcome.code == 3
+        assert "error: cannot listen on 127.0.0.1 port" in outcome.err
+        assert option in outcome.err
+
+    def test_where_no_worker_can_ever_listen_the_exit_code_is_its_own_and_the_reason_is_said_once(
+        self, redis: RedisServer, tmp_path: Path
+    ) -> None:
+        program = f"{sys.executable} -m vuemantics_ws_cli serve --workers 3 --redis {redis.url} --port 0 --control-port 0"
+        process = subprocess.run(
+            ["sh", "-c", f"ulimit -n 300; exec {program}"],
+            env={**os.environ, "VUEMANTICS_WS_STATE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert process.returncode == 3
+        assert process.stderr.count("error:") == 1
+        assert "worker 1: error: this process may open 300 files" in process.stderr
+
+
+def is_gone(socket: ClientConnection) -> bool:
+    """Whether its server has ended, told by a closed socket."""
+    try:
+        socket.recv(timeout=0.05)
+    except TimeoutError:
+        return False
+    except ConnectionClosed:
+        return True
+    return False
