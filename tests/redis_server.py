@@ -89,7 +89,7 @@ class RedisServer:
         command = [PROGRAM, *self._arguments(), *self.options]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
             )
         wait_until(lambda: self.cli("ping") != "", STARTS_WITHIN_S, self.log)
 
@@ -238,6 +238,7 @@ def wait_until(reached: Callable[[], bool], within_s: float, explain: Callable[[
         time.sleep(LOOK_EVERY_S)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For ``preexec_fn``: the process is killed when ours ends, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
