@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.program import Outcome, ended, read_until, run, running
+from tests.cli.terminal import terminal
 from tests.redis_server import RedisServer, wait_until
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.gateway.settings import Settings
@@ -173,6 +174,48 @@ class TestServing:
 
         assert seen == {1, 2}
 
+    def test_scope_node_is_all_workers_of_the_machine_whatever_redis_says(self, served: Workers) -> None:
+        with contextlib.ExitStack() as stack:
+            for number in range(12):
+                stack.enter_context(browser(served, f"user-{number}"))
+
+            statistics = served.get("/statistics").json()
+            page = served.get("/connections?scope=node&limit=5&offset=5&sort=user").json()
+            with httpx.stream("GET", served.control + "/watch?scope=node&view=connections&every=250ms") as watching:
+                frame = json.loads(next(watching.iter_lines()))
+
+        names = [f"{frame['node']['name']}/{number}" for number in (1, 2)]
+        assert statistics["state"] == "ready"
+        assert statistics["tables"]["connections"] == 12 <= statistics["counters"]["connects"]
+        assert (page["total"], page["offset"], page["nodes"], page["missing"]) == (12, 5, names, [])
+        assert [row["user"] for row in page["rows"]] == sorted(f"user-{number}" for number in range(12))[5:10]
+        assert frame["tables"]["connections"] == 12
+        assert frame["node"]["pid"] == served.process.pid
+        assert frame["node"]["control"] == served.control
+        assert [node["name"] for node in frame["nodes"]] == names
+        assert {row["node"] for row in frame["views"][0]["rows"]} == set(names)
+
+    @pytest.mark.parametrize("path", ["/uploads?scope=node&filter=colour%3Dred", "/uploads?scope=node&limit=500&offset=1"])
+    def test_what_the_workers_cannot_be_asked_is_refused(self, served: Workers, path: str) -> None:
+        for asked in (path, path.replace("/uploads?", "/watch?view=uploads&")):
+            answer = served.get(asked)
+
+            assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_query")
+
+    def test_a_connection_is_ended_by_its_number_and_its_node(self, served: Workers) -> None:
+        with browser(served, "alice") as alice:
+            (row,) = served.get("/connections?scope=node&filter=user%3Dalice").json()["rows"]
+            path = f"{served.control}/connections/{row['connection']}"
+            of_whom = httpx.delete(path)
+            ended = httpx.delete(path, params={"node": row["node"]})
+
+            code = close_code(alice)
+
+        assert (of_whom.status_code, of_whom.json()["error"]["code"]) == (422, "bad_request")
+        assert of_whom.json()["error"]["message"] == "node: expected the connection's, since each worker counts for itself"
+        assert (ended.status_code, ended.json()["kicked"]) == (200, 1)
+        assert code == 1012
+
 
 @pytest.mark.slow
 class TestEnding:
@@ -208,6 +251,22 @@ class TestEnding:
         assert f"worker 1 (process {served.pids[0]}) ended with SIGKILL: it starts again at once" in log
         assert outcome.code == 0
         assert alive(pids) == []
+
+    def test_one_that_hangs_is_missing_until_it_goes_on(self, redis: RedisServer, tmp_path: Path) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "0") as served:
+            path = "/watch?scope=node&view=uploads&every=250ms"
+            with httpx.stream("GET", served.control + path, timeout=WITHIN_S) as watching:
+                frames = map(json.loads, watching.iter_lines())
+                before = next(frames)["missing"]
+
+                os.kill(served.pids[0], signal.SIGSTOP)
+
+                missing = next(frame["missing"] for frame in frames if frame["missing"])
+                os.kill(served.pids[0], signal.SIGCONT)
+                after = next(frame["missing"] for frame in frames if not frame["missing"])
+
+        assert (before, after) == ([], [])
+        assert [name.rpartition("/")[2] for name in missing] == ["1"]
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_makes_all_of_them_say_goodbye(self, redis: RedisServer, tmp_path: Path, number: signal.Signals) -> None:
@@ -269,6 +328,37 @@ class TestEnding:
         assert process.returncode == 3
         assert process.stderr.count("error:") == 1
         assert "worker 1: error: this process may open 300 files" in process.stderr
+
+
+@pytest.mark.slow
+def test_with_tables_what_workers_log_waits_until_these_end(redis: RedisServer, tmp_path: Path) -> None:
+    arguments = (
+        "serve",
+        "--watch",
+        "--workers",
+        "2",
+        "--redis",
+        redis.url,
+        "--port",
+        "0",
+        "--control-port",
+        "0",
+        "--drain",
+        "0",
+    )
+    with terminal(*arguments, lines=40, VUEMANTICS_WS_STATE_DIR=str(tmp_path)) as shown:
+        shown.shows("ready", "q quit")
+        children = psutil.Process(shown.process.pid).children()
+        worker = next(child for child in children if "vuemantics_ws.gateway" in child.cmdline())
+        worker.kill()
+        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, WITHIN_S)
+        assert b"SIGKILL" not in shown.written
+
+        shown.press("q")
+
+        shown.shows("is ready", "workers", "ended with SIGKILL: it starts again at once")
+        shown.press("\x03")
+        assert shown.ended() == 0
 
 
 def is_gone(socket: ClientConnection) -> bool:

@@ -43,6 +43,11 @@ class Crew:
         """Set once all have stopped."""
 
     @property
+    def name(self) -> str:
+        """What people call all of them."""
+        return self._settings.node_name or ""
+
+    @property
     def state(self) -> str:
         """``ready`` or ``draining``."""
         return "draining" if self._stopping.is_set() else "ready"
@@ -51,6 +56,10 @@ class Crew:
     def controls(self) -> list[str]:
         """The control ports of those that listen."""
         return [worker.control for worker in self.workers if worker.control is not None]
+
+    def name_of(self, worker: Worker) -> str:
+        """What people call its node."""
+        return f"{self._settings.node_name}/{worker.number}"
 
     @property
     def pids(self) -> list[int]:
@@ -123,8 +132,7 @@ class Crew:
                 return code
 
     def _settings_of(self, worker: Worker) -> Settings:
-        name = f"{self._settings.node_name}/{worker.number}"
-        return dataclasses.replace(self._settings, node_name=name)
+        return dataclasses.replace(self._settings, node_name=self.name_of(worker))
 
 
 def pause_after(pause_s: float | None, *, lived_s: float) -> float:

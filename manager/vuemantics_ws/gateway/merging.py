@@ -31,9 +31,9 @@ def merge_frames(frames: Sequence[Frame], *, silent: Sequence[dict[str, Any]] = 
         **first,
         "nodes": [*(node for frame in frames for node in frame["nodes"]), *silent],
         "missing": missing,
-        "tables": _merge([frame["tables"] for frame in frames]),
+        "tables": merge_numbers([frame["tables"] for frame in frames]),
         "limits": _limits([frame["limits"] for frame in frames]),
-        "counters": _merge([frame["counters"] for frame in frames]),
+        "counters": merge_numbers([frame["counters"] for frame in frames]),
         "rates": _rates([frame["rates"] for frame in frames]),
         "warnings": _warnings(names, [frame["warnings"] for frame in frames], missing),
         "views": [
@@ -43,14 +43,14 @@ def merge_frames(frames: Sequence[Frame], *, silent: Sequence[dict[str, Any]] = 
     }
 
 
-def _merge(said: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """By name, whatever has numbers in it. What is null on every node stays so."""
+def merge_numbers(said: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Tables or counters as one, by name. What is null on every node stays so."""
     return {name: _merged(name, [one[name] for one in said if name in one]) for name in _names(said)}
 
 
 def _merged(name: str, values: Sequence[Any]) -> Any:
     if isinstance(values[0], dict):
-        return _merge(values)
+        return merge_numbers(values)
     numbers = [value for value in values if value is not None]
     if not numbers:
         return None

@@ -9,7 +9,9 @@ import dataclasses
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
+from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.client.relay import Relay
 from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.crew import Crew
@@ -20,6 +22,9 @@ from vuemantics_ws.gateway.server import listen, reserve
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.gateway.supervisor_control import create_supervisor_application
 from vuemantics_ws.gateway.worker import UNFIT
+
+ANSWER_TIMEOUT_S = 5.0
+"""One that hangs keeps whoever asks for no longer; then another is asked."""
 
 NAME_CHARACTERS_MAX = 56
 """A node's name has at most 64, with the number of a worker."""
@@ -53,12 +58,19 @@ async def _serve(settings: Settings, count: int, ready: Callable[[Ready], None])
         if code is not None:
             await crew.stop(at_once)
             return code
-        with Relay() as relay:
-            control = ControlPort(create_supervisor_application(crew, relay, settings))
+        clock = SystemClock()
+        began = clock.monotonic()
+        where = url_of("http", *control_socket.getsockname()[:2])
+
+        def describe() -> dict[str, Any]:
+            uptime_s = round(clock.monotonic() - began, 3)
+            return {"name": crew.name, "state": crew.state, "control": where, "pid": os.getpid(), "uptime_s": uptime_s}
+
+        with Relay(timeout_s=ANSWER_TIMEOUT_S) as relay:
+            control = ControlPort(create_supervisor_application(crew, relay, settings, describe))
             serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
             await asyncio.wait((serving, asyncio.ensure_future(control.up.wait())), return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
-                where = url_of("http", *control_socket.getsockname()[:2])
                 ready(Ready(url_of("ws", host, port, PATHS[0]), where, os.getpid(), tuple(crew.pids)))
                 await stop.wait()
             await crew.stop(at_once)
