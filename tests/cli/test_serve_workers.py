@@ -252,6 +252,24 @@ class TestEnding:
         assert outcome.code == 0
         assert alive(pids) == []
 
+    def test_one_that_is_told_to_stop_drains_while_whoever_is_new_gets_another_and_comes_back(
+        self, redis: RedisServer, tmp_path: Path
+    ) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "1s") as served, contextlib.ExitStack() as stack:
+            browsers = [stack.enter_context(browser(served, f"user-{number}")) for number in range(20)]
+            os.kill(served.pids[0], signal.SIGTERM)
+            wait_until(lambda: not served.workers()[0]["ready"], WITHIN_S)
+
+            later = [stack.enter_context(browser(served, f"later-{number}")) for number in range(20)]
+
+            wait_until(lambda: served.workers()[0]["ready"], WITHIN_S)
+            codes = [close_code(one) for one in browsers if is_gone(one)]
+            log = read_until(served.process.stderr, "ended with")
+            assert not any(is_gone(one) for one in later)
+        assert 0 < len(codes) < 20
+        assert set(codes) == {1012}
+        assert f"worker 1 (process {served.pids[0]}) ended with code 0: it starts again at once" in log
+
     def test_one_that_hangs_is_missing_until_it_goes_on(self, redis: RedisServer, tmp_path: Path) -> None:
         with workers(redis, tmp_path, "--workers", "2", "--drain", "0") as served:
             path = "/watch?scope=node&view=uploads&every=250ms"
@@ -362,11 +380,11 @@ def test_with_tables_what_workers_log_waits_until_these_end(redis: RedisServer, 
 
 
 def is_gone(socket: ClientConnection) -> bool:
-    """Whether its server has ended, told by a closed socket."""
+    """Whether its server has closed it, or ended."""
     try:
-        socket.recv(timeout=0.05)
+        while True:
+            socket.recv(timeout=0.05)
     except TimeoutError:
         return False
     except ConnectionClosed:
         return True
-    return False

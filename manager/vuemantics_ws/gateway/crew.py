@@ -20,6 +20,9 @@ PAUSE_S_LEAST, PAUSE_S_MAX = 0.5, 30.0
 STEADY_S = 60.0
 """One that has lived for so long may start again at once."""
 
+ADOPTERS = 2
+"""So many workers hear plain publishers: each more would ask Redis the same once more."""
+
 STOP_MARGIN_S = 5.0
 """How much longer than its drain a worker may take to end before it is killed."""
 
@@ -132,7 +135,8 @@ class Crew:
                 return code
 
     def _settings_of(self, worker: Worker) -> Settings:
-        return dataclasses.replace(self._settings, node_name=self.name_of(worker))
+        adopt = self._settings.adopt and worker.number <= ADOPTERS
+        return dataclasses.replace(self._settings, node_name=self.name_of(worker), adopt=adopt)
 
 
 def pause_after(pause_s: float | None, *, lived_s: float) -> float:

@@ -104,6 +104,7 @@ class Gateway:
         self._delivered = 0  # states that had been put when the last flush ended
         self._waiting = 0  # and those since which went to peers that do not keep up
         self._server: asyncio.Server | None = None
+        self._shares_port = False
         self._silence: asyncio.Task[None] | None = None
         self._aborting = False
         self._empty = asyncio.Event()
@@ -124,6 +125,7 @@ class Gateway:
         Raises:
             EnvironmentUnfit: the address cannot be had.
         """
+        self._shares_port = shares_port
         await self.manager.__aenter__()
         loop = asyncio.get_running_loop()
         listener = listen(self.settings.host, self.settings.port, "--port", shared=shares_port)
@@ -144,6 +146,8 @@ class Gateway:
             return
         self._become("draining")
         self.journal.tell("draining", {"connections": len(self.connections)})
+        if self._shares_port and self._server is not None:
+            self._server.close()  # whoever is new gets one of the others, and no refusal
         draining = asyncio.ensure_future(self._drain())
         hurry = asyncio.ensure_future(at_once.wait() if at_once is not None else asyncio.Event().wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)

@@ -6,8 +6,10 @@ Every worker listens for itself, and Linux spreads connections over those that d
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,8 @@ from vuemantics_ws.gateway.server import listen, reserve
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.gateway.supervisor_control import create_supervisor_application
 from vuemantics_ws.gateway.worker import UNFIT
+
+logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 5.0
 """One that hangs keeps whoever asks for no longer; then another is asked."""
@@ -41,6 +45,8 @@ def supervise(settings: Settings, *, workers: int, ready: Callable[[Ready], None
     Raises:
         EnvironmentUnfit: a port cannot be had.
     """
+    if sys.platform != "linux":
+        logger.warning("this system gives every new connection to the same worker: only Linux spreads them")
     with asyncio.Runner(loop_factory=loop_factory(settings.uvloop)) as runner:
         return runner.run(_serve(settings, workers, ready))
 
