@@ -19,6 +19,7 @@ from vuemantics_ws.closing import CLOSINGS
 from vuemantics_ws.core.session import ERROR_CODES
 from vuemantics_ws.gateway.metrics import METRICS, metrics_table
 from vuemantics_ws.gateway.settings import settings_table
+from vuemantics_ws.gateway.worker_metrics import SUPERVISOR_METRICS
 from vuemantics_ws.messages import UploadCompleted, UploadFailed, UploadProgress, read_upload_message
 from vuemantics_ws_cli.app import app
 from vuemantics_ws_cli.exit_codes import exit_code_table
@@ -62,7 +63,7 @@ def _key_table() -> str:
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"exit codes": exit_code_table, "close codes": _close_code_table, "error codes": _error_code_table},
     LAWS_PAGE: {law: partial(table_of, law) for law in LAWS},
-    METRICS_PAGE: {"metrics": metrics_table},
+    METRICS_PAGE: {"metrics": metrics_table, "supervisor": partial(metrics_table, SUPERVISOR_METRICS)},
     WATCHING: {"keys": _key_table},
 }
 
@@ -144,7 +145,7 @@ def _metrics_in(query: str) -> set[str]:
     return {stem if (stem := re.sub("_(bucket|sum|count)$", "", name)) in histograms else name for name in named}
 
 
-KNOWN_METRICS = {metric.full_name for metric in METRICS}
+KNOWN_METRICS = {metric.full_name for metric in (*METRICS, *SUPERVISOR_METRICS)}
 
 
 def test_what_to_be_woken_by_is_read_of_metrics_that_there_are() -> None:

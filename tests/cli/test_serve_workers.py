@@ -218,6 +218,58 @@ class TestServing:
 
 
 @pytest.mark.slow
+class TestAroundRedis:
+    def test_what_is_published_reaches_the_browsers_of_every_worker(self, served: Workers) -> None:
+        with contextlib.ExitStack() as stack:
+            browsers = [stack.enter_context(browser(served, f"user-{number}")) for number in range(12)]
+            for one in browsers:
+                one.send(json.dumps({"action": "subscribe_upload", "upload_id": "holiday"}))
+                assert json.loads(one.recv())["action"] == "subscribed"
+
+            outcome = run("publish", "holiday", "50", "--control", served.control, "--json")
+
+            heard = [json.loads(one.recv(timeout=WITHIN_S)) for one in browsers]
+            state = served.get("/uploads/holiday").json()
+        (receipt,) = outcome.objects
+        assert (receipt["verdict"], receipt["receivers"]) == ("accepted", 2)
+        assert {message["payload"]["progress_percent"] for message in heard} == {50}
+        assert (state["attempt"], state["seq"]) == (1, 1)
+
+    def test_a_watch_is_of_all_of_them_whichever_answers(self, served: Workers) -> None:
+        with contextlib.ExitStack() as stack:
+            for number in range(12):
+                stack.enter_context(browser(served, f"user-{number}"))
+
+            looks = [run("watch", "--once", "--json", "--connections", "--control", served.control) for _ in range(2)]
+            told = run("connections", "--control", served.control, "--json")
+
+        frames = [look.objects[0] for look in looks]
+        assert [frame["tables"]["connections"] for frame in frames] == [12, 12]
+        assert len({frame["node"]["name"] for frame in frames}) == 2
+        assert [len(frame["nodes"]) for frame in frames] == [2, 2]
+        assert told.code == 0
+
+    def test_while_redis_is_away_the_workers_are_not_ready_and_still_show_themselves(
+        self, own_redis: RedisServer, tmp_path: Path
+    ) -> None:
+        with workers(own_redis, tmp_path, "--workers", "2", "--drain", "0") as served, browser(served, "alice"):
+            own_redis.kill()
+            wait_until(lambda: served.get("/readyz").status_code == 503, WITHIN_S)
+
+            away = served.get("/readyz").json()
+            page = served.get("/connections?scope=node").json()
+            published = run("publish", "holiday", "50", "--control", served.control)
+            own_redis.start()
+            wait_until(lambda: served.get("/readyz").status_code == 200, WITHIN_S)
+
+            again = run("publish", "holiday", "50", "--control", served.control)
+        assert away["error"]["code"] == "broker_away"
+        assert [worker["ready"] for worker in away["workers"]] == [False, False]
+        assert [row["user"] for row in page["rows"]] == ["alice"]
+        assert (published.code, again.code) == (3, 0)
+
+
+@pytest.mark.slow
 class TestEnding:
     def test_one_that_is_killed_is_there_again_and_its_browsers_find_another_meanwhile(
         self, redis: RedisServer, tmp_path: Path

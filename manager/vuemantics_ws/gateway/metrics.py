@@ -4,7 +4,7 @@ The library that writes the format is imported when the first scrape comes.
 """
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from vuemantics_ws.closing import CloseCode
@@ -162,10 +162,10 @@ def _closes(counted: Mapping[str, int]) -> dict[str, float]:
     return closes
 
 
-def metrics_table() -> str:
-    """All metrics as a table in Markdown."""
+def metrics_table(metrics: Iterable[Metric] = METRICS) -> str:
+    """Metrics as a table in Markdown."""
     rows = ["| metric | kind | label | meaning |", "| --- | --- | --- | --- |"]
-    for metric in METRICS:
+    for metric in metrics:
         label = f"`{metric.label}`" if metric.label is not None else ""
         rows.append(f"| `{metric.full_name}` | {metric.kind} | {label} | {metric.about} |")
     return "\n".join(rows) + "\n"

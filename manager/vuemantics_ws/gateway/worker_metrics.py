@@ -3,12 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from vuemantics_ws.gateway.metrics import PREFIX
+from vuemantics_ws.gateway.metrics import PREFIX, Metric
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
+    from prometheus_client.core import Metric as Family
 
 LABEL = "worker"
+
+WORKERS = Metric("workers", "gauge", "Workers that answer.")
+RESTARTS = Metric("worker_restarts", "counter", "Workers that ended and are there again.")
+SUPERVISOR_METRICS = (WORKERS, RESTARTS)
+"""What a supervisor tells of itself."""
 
 
 def join(expositions: Mapping[int, str], *, restarts: int) -> tuple[bytes, str]:
@@ -23,16 +28,16 @@ def join(expositions: Mapping[int, str], *, restarts: int) -> tuple[bytes, str]:
     from prometheus_client.parser import text_string_to_metric_families
 
     class Collector:
-        def collect(self) -> "Iterator[Metric]":
-            families: dict[str, Metric] = {}
+        def collect(self) -> "Iterator[Family]":
+            families: dict[str, Family] = {}
             for number, text in expositions.items():
                 for family in text_string_to_metric_families(text):
                     joined = families.setdefault(family.name, family)
                     marked = [sample._replace(labels={LABEL: str(number), **sample.labels}) for sample in family.samples]
                     joined.samples = marked if joined is family else joined.samples + marked
             yield from families.values()
-            yield GaugeMetricFamily(f"{PREFIX}workers", "Workers that answer.", len(expositions))
-            yield CounterMetricFamily(f"{PREFIX}worker_restarts", "Workers that ended and were started again.", restarts)
+            yield GaugeMetricFamily(PREFIX + WORKERS.name, WORKERS.about, len(expositions))
+            yield CounterMetricFamily(PREFIX + RESTARTS.name, RESTARTS.about, restarts)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector())
