@@ -195,6 +195,15 @@ class TestServing:
         assert [node["name"] for node in frame["nodes"]] == names
         assert {row["node"] for row in frame["views"][0]["rows"]} == set(names)
 
+    @pytest.mark.parametrize("scope", ["node", "cluster"])
+    def test_who_watches_no_more_leaves_nothing_behind(self, served: Workers, scope: str) -> None:
+        """Each worker lets no more than 64 watch."""
+        with httpx.Client() as client:
+            for _ in range(140):
+                with client.stream("GET", f"{served.control}/watch?view=uploads&scope={scope}") as watching:
+                    assert watching.status_code == 200
+                    next(watching.iter_lines())
+
     @pytest.mark.parametrize("path", ["/uploads?scope=node&filter=colour%3Dred", "/uploads?scope=node&limit=500&offset=1"])
     def test_what_the_workers_cannot_be_asked_is_refused(self, served: Workers, path: str) -> None:
         for asked in (path, path.replace("/uploads?", "/watch?view=uploads&")):

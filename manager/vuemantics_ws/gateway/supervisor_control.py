@@ -114,7 +114,7 @@ def _add_rest(application: FastAPI, crew: Crew, relay: Relay) -> None:
     @application.delete("/connections/{number}")
     async def kick(request: Request, number: Annotated[int, Path(ge=1)], options: Annotated[KickOptions, Query()]) -> Response:
         if options.node is None:
-            hint = "/nodes and the rows of /connections have their names"
+            hint = "name it with node= (kick --node): /nodes and the rows of /connections have the names"
             return problem(422, "bad_request", "node: expected the connection's, since each worker counts for itself", hint)
         return await _pass_on(crew, relay, request)
 
