@@ -341,11 +341,13 @@ class TestEnding:
                 os.kill(served.pids[0], signal.SIGSTOP)
 
                 missing = next(frame["missing"] for frame in frames if frame["missing"])
+                ready = served.get("/readyz")
                 os.kill(served.pids[0], signal.SIGCONT)
                 after = next(frame["missing"] for frame in frames if not frame["missing"])
 
         assert (before, after) == ([], [])
         assert [name.rpartition("/")[2] for name in missing] == ["1"]
+        assert (ready.status_code, [worker["ready"] for worker in ready.json()["workers"]]) == (200, [False, True])
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_makes_all_of_them_say_goodbye(self, redis: RedisServer, tmp_path: Path, number: signal.Signals) -> None:

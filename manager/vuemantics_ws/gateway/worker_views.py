@@ -23,7 +23,7 @@ from vuemantics_ws.gateway.worker_streams import AGAIN_S
 from vuemantics_ws.quantities import parse_duration
 
 PATIENCE_S = 2.0
-"""So much later than it should a worker may say how it does, before it counts as silent."""
+"""How much later than it should a worker may say how it does, before it counts as silent."""
 
 
 async def ask_each(crew: Crew, relay: Relay, target: str) -> dict[int, Answer]:
@@ -32,8 +32,9 @@ async def ask_each(crew: Crew, relay: Relay, target: str) -> dict[int, Answer]:
     async def ask(worker: Worker) -> Answer | None:
         if worker.control is None:
             return None
-        with suppress(EnvironmentUnfit):
-            return await relay.ask(worker.control, Asked("GET", target))
+        with suppress(EnvironmentUnfit, TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                return await relay.ask(worker.control, Asked("GET", target))
         return None
 
     answers = await asyncio.gather(*map(ask, crew.workers))
