@@ -12,10 +12,14 @@ from redis.asyncio import Redis, RedisCluster
 from tests.brokers.benches import HandClock, RedisBench, redis_bench, until
 from tests.brokers.redis.opening import with_broker, with_brokers
 from tests.brokers.redis.relay import Relay
-from tests.events import completed, progress
+from tests.events import completed, progress, read
 from tests.redis_server import RedisCluster as ClusterOfThree
 from tests.redis_server import RedisServer
+from vuemantics_ws.brokers.base import Receipt
 from vuemantics_ws.brokers.redis.adopter import BACKLOG_BYTES_MAX, Adopter
+from vuemantics_ws.brokers.redis.broker import RedisBroker
+from vuemantics_ws.core.upload import Verdict, Version
+from vuemantics_ws.errors import BrokerAway
 
 
 @asynccontextmanager
@@ -239,6 +243,19 @@ async def lag(
         lagging = await stack.enter_async_context(redis_bench(relay.url, **shared, **options))
         await adopting(first, lagging)
         await act(first, lagging, relay)
+
+
+def test_what_a_later_event_of_its_upload_has_overtaken_is_not_submitted_again() -> None:
+    adopter = RedisBroker("redis://127.0.0.1").adopter
+    assert adopter is not None
+    events = [(read(progress(upload_id=upload_id, number=number)), 0.0) for number, upload_id in enumerate("uvuv")]
+    judged = Receipt(Verdict.ACCEPTED, Version(1, 1), 0, False)
+    away = BrokerAway("redis is away")
+
+    again = list(adopter._unanswered(events, [away, away, judged, away]))
+
+    assert again == [events[1], events[3]]
+    assert adopter.counts == {"accepted": 1, "overtaken": 1}
 
 
 @pytest.mark.slow
