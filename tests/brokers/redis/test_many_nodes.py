@@ -66,6 +66,8 @@ async def opened(url: str, prefix: str, count: int, limits: Limits | None) -> As
             node.broker.users.present = lambda: present
             await stack.enter_async_context(node.manager)
         yield nodes
+    assert not any(node.broker.users for node in nodes)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.fixture
@@ -236,6 +238,24 @@ def test_a_redis_that_forgot_everything_is_told_again(prefix: str) -> None:
 
                 await until(lambda: third.follows() == {"u", "v"})
                 assert one.follows() == other.follows() == {"u", "v"}
+
+    asyncio.run(act())
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_emptied_is_told_again(prefix: str) -> None:
+    async def act() -> None:
+        with RedisServer() as server:
+            async with opened(server.url, prefix, 2, None) as [one, other]:
+                await one.follow("u", one.join())
+                await one.settle()
+                await until(lambda: one.broker.health.lag_s is not None)  # a canary has been there
+
+                server.cli("flushall")
+                await until(lambda: server.cli("exists", f"{prefix}user:{{alice}}") == "1\n")
+                other.join()
+
+                await until(lambda: other.follows() == {"u"})
 
     asyncio.run(act())
 

@@ -13,6 +13,7 @@ from redis import Redis
 
 from tests.connection_manager.joined import CHANGE, Follows, Middle, Node, Tab
 from tests.connection_manager.loops import run
+from tests.connection_manager.sockets import sizes
 from tests.events import completed
 from tests.redis_server import RedisServer
 from vuemantics_ws.brokers.redis.address import RedisAddress
@@ -217,6 +218,37 @@ class TestANode:
 
             assert one.manager.user_subscriptions == {"alice": {"u"}}
             assert middle.hashes[b"user:{alice}"].holders == {b"u": [b"one"]}
+            assert len(one.users) == 1
+
+        play(act)
+
+    def test_an_answer_that_comes_after_all_has_been_given_up_harms_nobody(self) -> None:
+        async def act(middle: Middle, one: Node, other: Node) -> None:
+            await follow(one, "u")
+            middle.delays = repeat(10.0)
+            one.users.connections_changed("alice")
+            await asyncio.sleep(0.001)
+            await one.manager.disconnect_all()
+            middle.delays = repeat(0.01)
+            await asyncio.sleep(30)
+            await follow(one, "v")
+
+            assert one.manager.user_subscriptions == {"alice": {"u", "v"}}
+
+        play(act)
+
+    def test_a_node_says_goodbye_after_what_it_had_asked(self) -> None:
+        async def act(middle: Middle, one: Node, other: Node) -> None:
+            await follow(one, "u")
+            tab = Tab("far")
+            other.manager.join("alice", tab)
+            await asyncio.sleep(0.025)  # the channel is heard, and what was asked is done
+            assert middle.hashes[b"user:{alice}"].holders == {b"u": [b"one", b"other"]}
+            other.manager.leave("alice", tab)
+            await asyncio.sleep(1)
+
+            assert middle.hashes[b"user:{alice}"].holders == {b"u": [b"one"]}
+            assert len(other.users) == 0
 
         play(act)
 
@@ -241,6 +273,30 @@ class TestANode:
 
             assert one.manager.user_subscriptions == {}
             assert len(other.users) == 0
+
+        play(act)
+
+    def test_what_is_given_up_before_the_first_connection_leaves_nothing(self) -> None:
+        async def act(middle: Middle, one: Node, other: Node) -> None:
+            one.manager.follow("alice", "u", None, lambda known: None)
+            await asyncio.sleep(1)
+            one.manager.give_up("alice", "u", None)
+            await asyncio.sleep(1)
+
+            assert (len(one.users), one.wanted, set(sizes(one.manager))) == (0, {}, {"grace"})
+
+        play(act)
+
+    def test_the_grace_time_ends_where_everything_was_given_up_elsewhere(self) -> None:
+        async def act(middle: Middle, one: Node, other: Node) -> None:
+            await follow(one, "u")
+            [tab] = one.manager.registry.users["alice"].connections
+            one.manager.leave("alice", tab)
+            other.manager.give_up("alice", "u", None)
+            await asyncio.sleep(1)
+
+            assert one.manager.leaves_in_s("alice") is None
+            assert (len(one.users), one.wanted) == (0, {})
 
         play(act)
 

@@ -61,7 +61,7 @@ class _User:
         self.looked_at = 0.0
 
     def on_message(self, payload: bytes) -> None:
-        self._users.take(self.user_id, payload)
+        self._users.take(self, payload)
 
     def on_subscribed(self) -> None:
         self.is_heard = True
@@ -120,9 +120,7 @@ class Users:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        for user in self._users.values():
-            if user.is_here:
-                self._subscriptions.unsubscribe(self._keys.user_channel(user.user_id))
+        self._here = None
         self._users.clear()
         self._gone.clear()
         self._line.clear()
@@ -181,14 +179,14 @@ class Users:
 
     # What the channels tell.
 
-    def take(self, user_id: str, message: bytes) -> None:
+    def take(self, user: _User, message: bytes) -> None:
         """A message on a user's channel."""
         kind, _, rest = message.partition(b" ")
         if kind == b"changed":
             if rest != self._node_id:
-                self.look(self._users[user_id])
+                self.look(user)
         elif kind == b"message":
-            self._pass_on(rest, lambda here, payload: here.said_to_user(user_id, payload))
+            self._pass_on(rest, lambda here, payload: here.said_to_user(user.user_id, payload))
 
     def take_of_upload(self, upload_id: str, message: bytes) -> None:
         """A message on an upload's channel that is no event: it begins with an exclamation mark."""
