@@ -40,7 +40,8 @@ class ConnectionManager:
 
     ``async with ConnectionManager(broker=…)`` is the whole thing. Events are judged, subscribers get the newest state at
     once, and each connection ends with the newest state and every end, however slowly it reads. Subscriptions outlive the
-    last connection by ``limits.grace_s``, in which a browser that comes back finds them restored.
+    last connection by ``limits.grace_s``, in which a browser that comes back finds them restored. Where the broker has other
+    nodes, a user is one user on all of them.
 
     A websocket is whatever the caller has, as long as it has an awaitable ``send_text``, ``send`` or ``send_json``, and
     ``close(code=, reason=)``. Any verb may run while any other is suspended; all belong to one event loop. Unknown users,

@@ -60,11 +60,10 @@ Run = Callable[..., None]
 @asynccontextmanager
 async def opened(url: str, prefix: str, count: int, limits: Limits | None) -> AsyncIterator[Nodes]:
     nodes = [Node(url, prefix, limits) for _ in range(count)]
-    present = [node.broker.node_id for node in nodes]
     async with asyncio.timeout(WITHIN_S), AsyncExitStack() as stack:
         for node in nodes:
-            node.broker.users.present = lambda: present
             await stack.enter_async_context(node.manager)
+        await until(lambda: all(len(node.broker.nodes.present()) >= count - 1 for node in nodes))
         yield nodes
     assert not any(node.broker.users for node in nodes)
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -208,8 +207,10 @@ def test_what_a_dead_node_held_holds_nothing(run: Run) -> None:
 def test_a_node_that_stops_leaves_all_follows_to_the_others(run: Run) -> None:
     async def act(nodes: Nodes) -> None:
         one, other = nodes
-        await one.follow("u", one.join())
+        tab = one.join()
+        await one.follow("u", tab)
         await one.follow("v", None, "bob")
+        one.leave(tab)
 
         await one.manager.disconnect_all()
         far = other.join()

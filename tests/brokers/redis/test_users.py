@@ -169,8 +169,7 @@ class TestANode:
             await follow(one, "u")
             middle.is_away = True
             one.manager.follow("alice", "v", None, lambda known: None)
-            for tab in list(one.manager.registry.users["alice"].connections):
-                one.manager.leave("alice", tab)
+            close(one)
             await asyncio.sleep(150)
             middle.is_away = False
             await asyncio.sleep(5)
@@ -198,6 +197,7 @@ class TestANode:
             await follow(one, "u")
             middle.is_away = True
             one.manager.follow("bob", "u", None, lambda known: None)
+            close(one)
             began = asyncio.get_running_loop().time()
 
             await one.manager.disconnect_all()
@@ -210,6 +210,7 @@ class TestANode:
     def test_whoever_comes_while_others_leave_stays(self) -> None:
         async def act(middle: Middle, one: Node, other: Node) -> None:
             await follow(one, "u")
+            close(one)
             leaving = asyncio.create_task(one.manager.disconnect_all())
             await asyncio.sleep(0.005)
             one.manager.join("alice", Tab("back"))
@@ -228,6 +229,7 @@ class TestANode:
             middle.delays = repeat(10.0)
             one.users.connections_changed("alice")
             await asyncio.sleep(0.001)
+            close(one)
             await one.manager.disconnect_all()
             middle.delays = repeat(0.01)
             await asyncio.sleep(30)
@@ -265,6 +267,21 @@ class TestANode:
 
         play(act)
 
+    def test_after_the_stop_nothing_is_passed_on(self) -> None:
+        async def act(middle: Middle, one: Node, other: Node) -> None:
+            tabs = Tab("one"), Tab("other")
+            for node, tab in zip((one, other), tabs, strict=True):
+                node.manager.join("alice", tab)
+            await asyncio.sleep(1)
+            await other.users.stop()
+
+            await one.manager.send_to_user("alice", {"action": "note"})
+            await asyncio.sleep(1)
+
+            assert [len(tab.direct) for tab in tabs] == [1, 0]
+
+        play(act)
+
     def test_what_a_user_as_a_whole_gives_up_ends_where_the_user_is(self) -> None:
         async def act(middle: Middle, one: Node, other: Node) -> None:
             await follow(one, "u")
@@ -290,8 +307,7 @@ class TestANode:
     def test_the_grace_time_ends_where_everything_was_given_up_elsewhere(self) -> None:
         async def act(middle: Middle, one: Node, other: Node) -> None:
             await follow(one, "u")
-            [tab] = one.manager.registry.users["alice"].connections
-            one.manager.leave("alice", tab)
+            close(one)
             other.manager.give_up("alice", "u", None)
             await asyncio.sleep(1)
 
@@ -303,8 +319,7 @@ class TestANode:
     def test_a_user_in_the_grace_time_hears_what_others_change(self) -> None:
         async def act(middle: Middle, one: Node, other: Node) -> None:
             await follow(one, "u")
-            [tab] = one.manager.registry.users["alice"].connections
-            one.manager.leave("alice", tab)
+            close(one)
             await follow(other, "v")
 
             assert one.manager.user_subscriptions == {"alice": {"u", "v"}}
@@ -344,6 +359,12 @@ async def follow(node: Node, upload_id: str) -> None:
     [tab, *_] = node.manager.registry.users["alice"].connections
     node.manager.follow("alice", upload_id, tab, lambda known: None)
     await asyncio.sleep(1)
+
+
+def close(node: Node) -> None:
+    """Every tab of alice there."""
+    for tab in list(node.manager.registry.users["alice"].connections):
+        node.manager.leave("alice", tab)
 
 
 def play(act: Callable[[Middle, Node, Node], Any], limits: Limits | None = None) -> None:
