@@ -1,6 +1,8 @@
 """Several nodes around a real Redis, looked at and acted on through any one of them."""
 
 import asyncio
+import logging
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
@@ -163,6 +165,28 @@ class TestLooking:
         assert (row["seq"], row["accepted"], row["duplicate"], row["refused"]) == (2, 2, 0, 0)
         assert row["rate_per_s"] > 0
 
+    def test_what_a_plain_publisher_gives_to_nobody_is_warned_of(self, redis: RedisServer, prefix: str) -> None:
+        async def act(members: list[Member]) -> Any:
+            a, b = members
+            redis.cli("publish", f"{prefix}upload:u1", event("u1", 10).decode())
+            await until(lambda: sum(sum(member.node.broker.adopted.values()) for member in members) == 2)
+            await until(lambda: any(sample.unowned_per_s for member in members for sample in member.node.pulse.samples))
+            return (await frame_of(a))["warnings"], (await frame_of(b))["counters"]["unowned_events"]
+
+        warnings, unowned = with_nodes(redis.url, prefix, act, "ab", access="owner")
+
+        assert [warning["code"] for warning in warnings] == ["unowned_events"]
+        assert unowned == 1
+
+    def test_a_node_that_was_given_no_name_is_called_by_its_host_and_port(self, redis: RedisServer, prefix: str) -> None:
+        async def act(members: list[Member]) -> Any:
+            (alone,) = members
+            return (await asked(alone, "/nodes")).json()["rows"][0]["name"], alone.node.address[1]
+
+        name, port = with_nodes(redis.url, prefix, act, "a", node_name=None)
+
+        assert name == f"{socket.gethostname()}:{port}"
+
 
 class TestActing:
     def test_a_user_is_kicked_off_every_node(self, redis: RedisServer, prefix: str) -> None:
@@ -263,7 +287,11 @@ async def never(asked: dict[str, Any]) -> dict[str, Any]:
 
 class TestWhileRedisIsAway:
     @pytest.mark.slow
-    def test_a_node_says_so_and_is_ready_again_by_itself(self, own_redis: RedisServer, prefix: str) -> None:
+    def test_a_node_says_so_and_is_ready_again_by_itself(
+        self, own_redis: RedisServer, prefix: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "vuemantics_ws.brokers.redis.readiness")
+
         async def act(members: list[Member]) -> Any:
             a, _ = members
             async with browser(a.node, "alice") as tab:
@@ -290,6 +318,11 @@ class TestWhileRedisIsAway:
         assert frame["broker"]["reason"] == said["message"]
         assert [row["user"] for row in page["rows"]] == ["alice"]
         assert page["missing"] == ["b"]
+        said_by_both = [record.getMessage() for record in caplog.records if record.name.endswith(".readiness")][2:]
+        assert [("answers" in words, "in 1 gap is made good" in words) for words in said_by_both] == [
+            *[(False, False)] * 2,
+            *[(True, True)] * 2,
+        ], said_by_both
 
     @pytest.mark.slow
     def test_what_nodes_know_of_each_other_survives_a_redis_that_lost_its_data(

@@ -77,6 +77,7 @@ class Complaint(_Answer):
     code: str = Field(description="For programs; does not change.", examples=["bad_event"])
     message: str = Field(description="For people. Quotes nothing of what was sent.", examples=["expected JSON"])
     hint: str | None = Field(description="What to do next, where there is something to say.", examples=[None])
+    since_s: float | None = Field(None, description="For how long it has been so; of `broker_away` alone.", examples=[12.5])
 
 
 class Problem(_Answer):

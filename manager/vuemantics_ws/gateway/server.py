@@ -343,6 +343,8 @@ class Gateway:
             attempt, seq = receipt.version or (None, None)
             said = {"upload_id": event.upload_id, "verdict": receipt.verdict.value, "terminal": event.terminal}
             self._happened("event", {**said, "attempt": attempt, "seq": seq})
+        if receipt.verdict is Verdict.ACCEPTED and not receipt.owned and self.settings.resolved_access == "owner":
+            self.manager.counters.unowned_events += 1
 
     def _lives(self, upload_id: str) -> bool:
         """Whether an upload may still be asked about: somebody follows it, or the broker keeps it."""

@@ -115,7 +115,7 @@ class RedisBroker:
         self._upkeep = Upkeep(
             self._heads, clock=self.clock, dice=self.dice, head_ttl_s=self.limits.head_ttl_s, read=self._was_read
         )
-        self._readiness = Readiness(self.clock, self.address.place)
+        self._readiness = Readiness(self.clock, self.address.place, gaps=lambda: self.health.gaps)
         self._deliver: Deliver | None = None
         self._is_away = False  # before the first try nobody knows, and who watches then waits for it
         self._watches: dict[str, Watch] = {}

@@ -1,6 +1,7 @@
 """Whether Redis can do all that is asked of it, and since when."""
 
 import logging
+from collections.abc import Callable
 
 from vuemantics_ws.ambient import Clock
 
@@ -11,11 +12,16 @@ class Readiness:
     """Joins what several sources say: what each complains of last, until it complains no more.
 
     It says so in the log when the first complaint comes and when the last one goes, and never between.
+
+    Args:
+        gaps: how often something may have been missed so far.
     """
 
-    def __init__(self, clock: Clock, server: str) -> None:
+    def __init__(self, clock: Clock, server: str, *, gaps: Callable[[], int]) -> None:
         self._clock = clock
         self._server = server
+        self._gaps = gaps
+        self._gaps_before = 0
         self._complaints: dict[bytes, str] = {}
         self._began = False
         self.since = clock.monotonic()
@@ -49,4 +55,7 @@ class Readiness:
         if complaint is not None:
             logger.warning("%s: what is published waits, and people stay connected", complaint)
         else:
-            logger.info("%s answers, after %.1f s without", self._server, lasted_s)
+            gaps = self._gaps()
+            missed, self._gaps_before = gaps - self._gaps_before, gaps
+            made_good = f"; what was missed in {missed} gap{'' if missed == 1 else 's'} is made good" if missed else ""
+            logger.info("%s answers, after %.1f s without%s", self._server, lasted_s, made_good)
