@@ -151,6 +151,34 @@ def test_a_page_is_the_one_that_a_single_node_with_all_rows_would_give(
     assert (found["matched"], found["offset"]) == (len(numbers), offset)
 
 
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("uvwxyz"), st.sets(st.sampled_from("abcdefgh"), min_size=1)), min_size=2, max_size=4
+    )
+)
+def test_no_follower_is_lost_and_none_is_counted_twice(shares: list[dict[str, set[str]]]) -> None:
+    pages = []
+    for node, share in enumerate(shares):
+        rows = [
+            made.followers_row(0, upload=upload, followers=len(users), connections=len(users), users=sorted(users))
+            for upload, users in share.items()
+        ]
+        pages.append(page("followers", f"node-{node}", rows))
+
+    found = merged(*pages)
+
+    expected: dict[str, set[str]] = {}
+    for share in shares:
+        for upload, users in share.items():
+            expected.setdefault(upload, set()).update(users)
+    assert {row["upload"]: set(row["users"]) for row in found["rows"]} == expected
+    assert {row["upload"]: row["followers"] for row in found["rows"]} == {name: len(users) for name, users in expected.items()}
+    for row in found["rows"]:
+        assert row["connections"] == sum(len(share.get(row["upload"], ())) for share in shares)
+        assert row["nodes"] == [f"node-{node}" for node, share in enumerate(shares) if row["upload"] in share]
+    assert (found["matched"], found["total"], found["at_most"]) == (len(expected), len(expected), False)
+
+
 def frame(name: str, **more: Any) -> dict[str, Any]:
     said = made.frame(page("uploads", name, []), **more)
     return said | {"node": said["node"] | {"name": name}, "nodes": [made.node_row(name)], "missing": []}

@@ -12,6 +12,7 @@ from tests.brokers.benches import until
 from tests.redis_server import RedisServer
 from vuemantics_ws.brokers.redis import faults, nodes
 from vuemantics_ws.brokers.redis.broker import RedisBroker
+from vuemantics_ws.brokers.redis.link import Link, pack
 from vuemantics_ws.core.upload import Head
 
 WITHIN_S = 60.0
@@ -174,6 +175,25 @@ class TestAsking:
             return await a.nodes.ask("echo", {})
 
         assert with_nodes(redis.url, prefix, act, "ab").answers == [{"of": "b"}]
+
+    def test_whoever_listens_and_is_no_node_is_not_waited_for(
+        self, redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(nodes, "ASK_TIMEOUT_S", 10 * WITHIN_S)
+
+        async def act(brokers: list[RedisBroker]) -> Any:
+            channel = brokers[0].keys.nodes_channel
+            stranger = await Link.open(brokers[0].address, brokers[0].address.endpoints[0])
+            stranger.listen(lambda reply: None, lambda: None)
+            stranger.send(pack(b"SUBSCRIBE", channel))
+            await until(lambda: redis.cli("pubsub", "numsub", channel.decode()).split()[-1] == "3")
+            said = await brokers[0].nodes.ask("echo", {})
+            stranger.drop("the test is over")
+            return said
+
+        said = with_nodes(redis.url, prefix, act, "ab")
+
+        assert (said.answers, said.missing) == ([{"of": "b"}], [])
 
     def test_while_redis_is_away_all_others_are_missing_at_once(self, own_redis: RedisServer, prefix: str) -> None:
         async def act(brokers: list[RedisBroker]) -> Any:

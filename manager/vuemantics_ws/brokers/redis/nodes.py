@@ -8,7 +8,7 @@ says to it, on the channel of whoever asked. PUBLISH counts who is told, so nobo
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -35,6 +35,9 @@ AWAY_S = 1.0
 
 ASK_TIMEOUT_S = 1.0
 """How long answers are waited for. A node that gets a question gives up answering after the same time."""
+
+SUFFICES_S = 0.1
+"""After so long it suffices that all have answered who are present: somebody else who was told may never do it."""
 
 GOODBYE_TIMEOUT_S = 0.8
 
@@ -68,17 +71,25 @@ class _Present(msgspec.Struct):
 
 
 class _Asked:
-    """A question of ours. It is whole when as many have answered as were told."""
+    """A question of ours. It is whole when as many have answered as were told, or all of those who suffice."""
 
     def __init__(self) -> None:
         self.answers: list[_Answer] = []
         self.whole = asyncio.Event()
         self._heard = 0
         self._told: int | None = None
+        self._enough: set[str] | None = None
 
-    def expect(self, told: int) -> None:
+    async def wait(self, told: int, enough: Collection[str]) -> None:
+        """``told`` is how many were; of those who are ``enough`` the ids."""
         self._told = told
         self._look()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SUFFICES_S):
+                await self.whole.wait()
+        self._enough = set(enough)
+        self._look()
+        await self.whole.wait()
 
     def hear(self, answer: _Answer | None) -> None:
         """None is ourselves: we are told what we ask, too."""
@@ -88,7 +99,8 @@ class _Asked:
         self._look()
 
     def _look(self) -> None:
-        if self._told is not None and self._heard >= self._told:
+        all_told = self._told is not None and self._heard >= self._told
+        if all_told or (self._enough is not None and self._enough <= {answer.node_id for answer in self.answers}):
             self.whole.set()
 
 
@@ -178,8 +190,8 @@ class RedisNodes:
         to = self._keys.nodes_channel if node_id is None else self._keys.node_channel(node_id)
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                asked.expect(await self._commands.publish(to, b"ask " + msgspec.json.encode(said)))
-                await asked.whole.wait()
+                told = await self._commands.publish(to, b"ask " + msgspec.json.encode(said))
+                await asked.wait(told, self.present()[1:] if node_id is None else [node_id])
         except (BrokerAway, TimeoutError):
             pass  # whoever has not answered is missing, for whatever reason
         finally:
