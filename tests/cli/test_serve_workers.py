@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from tests.redis_server import RedisServer, wait_until
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws_cli.commands.serve import read_workers
+
+_NUMBERS = count()
 
 WITHIN_S = 20.0
 """What a worker may take to start again on a machine that is busy."""
@@ -56,7 +59,8 @@ class Workers(NamedTuple):
 
 @contextlib.contextmanager
 def workers(redis: RedisServer, state: Path, *options: str) -> Iterator[Workers]:
-    arguments = ("serve", "--redis", redis.url, "--port", "0", "--control-port", "0", "--json", *options)
+    around = ("--redis", redis.url, "--redis-prefix", f"workers-{next(_NUMBERS)}:")
+    arguments = ("serve", *around, "--port", "0", "--control-port", "0", "--json", *options)
     with running(*arguments, VUEMANTICS_WS_STATE_DIR=str(state)) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
@@ -75,8 +79,28 @@ def browser(of: Workers, user_id: str) -> Iterator[ClientConnection]:
     token = httpx.post(of.control + "/tokens", json={"user_id": user_id}).json()["token"]
     with connect(of.url, proxy=None, compression=None) as socket:
         socket.send(json.dumps({"type": "auth", "token": token}))
-        assert json.loads(socket.recv()) == {"action": "auth_success", "user_id": user_id}
+        assert told(socket) == {"action": "auth_success", "user_id": user_id}
         yield socket
+
+
+def told(socket: ClientConnection) -> dict[str, Any]:
+    """The next message that is no ping."""
+    while True:
+        message: dict[str, Any] = json.loads(socket.recv(timeout=WITHIN_S))
+        if message["action"] != "ping":
+            return message
+
+
+def until_the_end(socket: ClientConnection) -> str:
+    """Which upload is the first that is told to have completed."""
+    while (message := told(socket))["action"] != "upload_completed":
+        pass
+    return str(message["upload_id"])
+
+
+def subscribe(socket: ClientConnection, upload_id: str) -> None:
+    socket.send(json.dumps({"action": "subscribe_upload", "upload_id": upload_id}))
+    assert told(socket)["action"] == "subscribed"
 
 
 def close_code(socket: ClientConnection) -> int | None:
@@ -232,17 +256,35 @@ class TestAroundRedis:
         with contextlib.ExitStack() as stack:
             browsers = [stack.enter_context(browser(served, f"user-{number}")) for number in range(12)]
             for one in browsers:
-                one.send(json.dumps({"action": "subscribe_upload", "upload_id": "holiday"}))
-                assert json.loads(one.recv())["action"] == "subscribed"
+                subscribe(one, "holiday")
 
             outcome = run("publish", "holiday", "50", "--control", served.control, "--json")
 
-            heard = [json.loads(one.recv(timeout=WITHIN_S)) for one in browsers]
+            heard = [told(one) for one in browsers]
             state = served.get("/uploads/holiday").json()
         (receipt,) = outcome.objects
         assert (receipt["verdict"], receipt["receivers"]) == ("accepted", 2)
         assert {message["payload"]["progress_percent"] for message in heard} == {50}
         assert (state["attempt"], state["seq"]) == (1, 1)
+
+    def test_whoever_was_on_a_worker_that_is_killed_finds_on_another_all_that_was_followed(
+        self, redis: RedisServer, tmp_path: Path
+    ) -> None:
+        with workers(redis, tmp_path, "--workers", "2", "--drain", "0") as served, contextlib.ExitStack() as stack:
+            browsers = {user: stack.enter_context(browser(served, user)) for user in (f"user-{number}" for number in range(10))}
+            for user, one in browsers.items():
+                subscribe(one, f"of-{user}")
+            run("publish", "of-user-0", "20", "--control", served.control)
+
+            os.kill(served.pids[0], signal.SIGKILL)
+            lost = [user for user, one in browsers.items() if is_gone(one)]
+            again = {user: stack.enter_context(browser(served, user)) for user in lost}
+
+            for user in browsers:
+                assert run("publish", f"of-{user}", "completed", "--control", served.control).code == 0
+            ends = {user: until_the_end(again.get(user, one)) for user, one in browsers.items()}
+        assert 0 < len(lost) < 10
+        assert ends == {user: f"of-{user}" for user in browsers}
 
     def test_a_watch_is_of_all_of_them_whichever_answers(self, served: Workers) -> None:
         with contextlib.ExitStack() as stack:
