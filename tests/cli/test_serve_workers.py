@@ -391,7 +391,7 @@ class TestEnding:
         assert [name.rpartition("/")[2] for name in missing] == ["1"]
         assert (ready.status_code, [worker["ready"] for worker in ready.json()["workers"]]) == (200, [False, True])
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
     def test_a_signal_makes_all_of_them_say_goodbye(self, redis: RedisServer, tmp_path: Path, number: signal.Signals) -> None:
         with workers(redis, tmp_path, "--workers", "2", "--drain", "100ms") as served, contextlib.ExitStack() as stack:
             browsers = [stack.enter_context(browser(served, f"user-{number}")) for number in range(10)]

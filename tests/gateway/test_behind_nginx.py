@@ -22,6 +22,9 @@ SOMEBODY = "127.0.0.2"
 """Where the browser of a test is; nginx is at 127.0.0.1."""
 
 
+TRUSTED = (ip_network("127.0.0.1"),)
+
+
 class Site(NamedTuple):
     nginx: Nginx
     nodes: tuple[Gateway, Gateway]
@@ -51,8 +54,10 @@ class Site(NamedTuple):
 
 @asynccontextmanager
 async def site(*, drain_s: float = 0.0) -> AsyncIterator[Site]:
-    settings: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.1"),), "drain_s": drain_s}
-    async with gateway(**settings) as one, gateway(**settings) as other:
+    async with (
+        gateway(trusted_proxies=TRUSTED, drain_s=drain_s) as one,
+        gateway(trusted_proxies=TRUSTED, drain_s=drain_s) as other,
+    ):
         with Nginx(free_port(), one.address[1], other.address[1]) as nginx:
             yield Site(nginx, (one, other))
 
@@ -109,6 +114,24 @@ def test_when_a_node_stops_its_browsers_come_back_through_the_other_at_once() ->
             return code, stopped in came_back_to, len(came_back_to)
 
     assert asyncio.run(scenario()) == (1012, False, 4)
+
+
+def test_a_node_that_is_back_gets_all_browsers_of_the_next_that_stops_at_once() -> None:
+    """As in a rolling restart. Nothing of the first node's absence is held against it."""
+
+    async def scenario() -> int:
+        async with site() as behind, AsyncExitStack() as open_ones:
+            first, second = behind.nodes
+            await first.stop()
+            for number in range(4):
+                await open_ones.enter_async_context(behind.browser(f"user-{number}"))
+            back = await open_ones.enter_async_context(gateway(port=first.address[1], trusted_proxies=TRUSTED))
+            await second.stop()
+            for number in range(8):
+                await open_ones.enter_async_context(behind.browser(f"later-{number}"))
+            return len(back.connections)
+
+    assert asyncio.run(scenario()) == 8
 
 
 def test_while_a_node_drains_whoever_is_new_gets_the_other() -> None:
