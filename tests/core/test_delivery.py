@@ -306,6 +306,47 @@ class TestOwner:
         assert known == [False]
         assert (late.heard, versions(tab)) == ({}, [])
 
+    def test_an_owner_who_is_found_out_later_gets_the_state_and_whoever_has_it_does_not_get_it_again(self) -> None:
+        house = house_of(access=lambda user_id, owner: user_id in ("admin", owner))
+        alice, admin = house.join("alice"), house.join("admin")
+        for tab in (alice, admin):
+            house.follow(tab.user_id, "u", tab)
+        say(house, number=1)
+        before = versions(alice)
+        owned = house.heads.own("u", "alice")
+
+        for _ in range(2):
+            house.delivery.deliver("u", owned)
+            house.flush()
+
+        assert (before, versions(alice), versions(admin)) == ([], [(1, 1)], [(1, 1)])
+        assert house.puts == 2
+
+    def test_an_owner_who_is_found_out_to_be_another_is_told_no_more(self) -> None:
+        house = house_of(access=owner_only)
+        alice, bob = house.join("alice", fast=False), house.join("bob")
+        for tab in (alice, bob):
+            house.follow(tab.user_id, "u", tab)
+        say(house, number=1, owner="alice")
+
+        house.delivery.deliver("u", house.heads.own("u", "bob"))
+        for tab in (alice, bob):
+            tab.drain()
+
+        assert (versions(alice), versions(bob)) == ([], [(1, 1)])
+
+    def test_an_owner_who_is_found_out_before_the_snapshot_is_read_gets_it_once(self) -> None:
+        house = house_of(access=owner_only, at_once=False)
+        tab = house.join("alice")
+        house.follow("alice", "u", tab)
+        say(house, number=1)
+
+        house.delivery.deliver("u", house.heads.own("u", "alice"))
+        house.settle()
+
+        assert versions(tab) == [(1, 1)]
+        assert house.puts == 1
+
     def test_only_those_who_may_hear_of_an_upload_receive_what_is_said_of_it(self) -> None:
         house = house_of(access=owner_only)
         alice, bob = house.join("alice"), house.join("bob")

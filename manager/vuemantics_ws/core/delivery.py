@@ -129,11 +129,19 @@ class Delivery:
         return [connection for user in users for connection in user.connections if user.holds(connection, upload_id)]
 
     def deliver(self, upload_id: str, head: Head) -> None:
-        """An event was accepted: every connection that receives the upload gets it, if it is news."""
+        """An event was accepted: every connection that receives the upload gets it, if it is news.
+
+        Where only the owner of what is known is news, whoever may have it already does not get it again.
+        """
         upload = self.registry.uploads.get(upload_id)
-        if upload is None or (upload.head is not None and head.version <= upload.head.version):
+        if upload is None:
             return
-        former, upload.head, upload.finished = upload.head, head, head.terminal
+        former = upload.head
+        if former is not None and head.version <= former.version:
+            if head.version == former.version and head.owner != former.owner:
+                self._hand_over(upload, former, former._replace(owner=head.owner))
+            return
+        upload.head, upload.finished = head, head.terminal
         if upload_id in self._asked:
             return  # nobody has had a snapshot yet, and this is part of it
         access, owner, frame = self._access, head.owner, head.frame
@@ -148,6 +156,19 @@ class Delivery:
                 for connection in user.connections:
                     connection.discard(upload_id)
         self._counters.deliveries += deliveries
+
+    def _hand_over(self, upload: Upload[Receiver], former: Head, head: Head) -> None:
+        """The same state has another owner: who might not have it gets it, and for who may have it no more it waits no more."""
+        upload.head = head
+        if upload.upload_id in self._asked:
+            return
+        for user in upload.followers.values():
+            had, has = (self._access(user.user_id, owner) for owner in (former.owner, head.owner))
+            for connection in user.connections if had != has else ():
+                if has:
+                    self._send_head(user, upload, connection)
+                else:
+                    connection.discard(upload.upload_id)
 
     def _ask(self, upload: Upload[Receiver], asked: Asked) -> None:
         upload_id = upload.upload_id
