@@ -2,13 +2,16 @@
 
 from tests.events import progress
 from vuemantics_ws.brokers.redis.watch import Watch
+from vuemantics_ws.core.upload import Head
 
 NOW = 1_000.0
 
 
-def told(seq: int, incarnation: str = "a", *, attempt: int = 1, digest: str = "") -> bytes:
+def told(
+    seq: int, incarnation: str = "a", *, attempt: int = 1, digest: str = "", flags: str = "v", owner: str = "alice"
+) -> bytes:
     """A state as Redis tells it."""
-    header = f"{attempt} {seq} v {incarnation} 0 {digest or f'{attempt:04x}{seq:04x}'} - alice\n"
+    header = f"{attempt} {seq} {flags} {incarnation} 0 {digest or f'{attempt:04x}{seq:04x}'} - {owner}\n"
     return header.encode() + progress(upload_id="u", version=(attempt, seq))
 
 
@@ -35,6 +38,11 @@ class Heard:
 
     def _count(self) -> None:
         self.heard += 1
+
+    @property
+    def head(self) -> Head:
+        assert self.watch.stored is not None
+        return self.watch.stored.head
 
     @property
     def knows(self) -> tuple[tuple[int, int], bytes] | None:
@@ -127,6 +135,61 @@ class TestAnotherIncarnation:
         doubtful = heard.read(told(5), told(1, "b"))
 
         assert heard.knows == ((1, 5), b"a")
+        assert doubtful
+
+
+class TestAnEnd:
+    """Nothing follows it within its attempt, whatever a Redis says that did not know of it."""
+
+    def test_what_is_above_it_under_another_incarnation_is_doubtful(self) -> None:
+        heard = Heard(told(5, flags="t"))
+
+        doubtful = heard.read(told(6, "b"))
+
+        assert heard.knows == ((1, 5), b"a")
+        assert doubtful
+
+    def test_the_next_attempt_is_taken(self) -> None:
+        heard = Heard(told(5, flags="t"))
+
+        doubtful = heard.read(told(1, "b", attempt=2))
+
+        assert heard.knows == ((2, 1), b"b")
+        assert not doubtful
+
+    def test_one_that_was_told_before_redis_lost_it_counts(self) -> None:
+        heard = Heard(told(4))
+
+        doubtful = heard.read(told(5, flags="t"), told(9, "b"))
+
+        assert heard.knows == ((1, 5), b"a")
+        assert doubtful
+
+
+class TestAnOwner:
+    def test_one_whom_redis_has_found_out_is_known_though_the_state_is(self) -> None:
+        heard = Heard(told(5, owner=""))
+        state = heard.head
+
+        doubtful = heard.read(told(5))
+
+        assert heard.head == state._replace(owner="alice")
+        assert not doubtful
+
+    def test_the_same_state_is_no_news(self) -> None:
+        heard = Heard(told(5))
+        state = heard.head
+
+        heard.read(told(5, "b"))
+
+        assert heard.head is state
+
+    def test_whom_redis_has_lost_it_is_given_back(self) -> None:
+        heard = Heard(told(5))
+
+        doubtful = heard.read(told(6, "b", owner=""))
+
+        assert (heard.knows, heard.head.owner) == (((1, 6), b"b"), "alice")
         assert doubtful
 
 

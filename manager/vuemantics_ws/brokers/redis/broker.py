@@ -45,6 +45,9 @@ class RedisBroker:
     :class:`vuemantics_ws.errors.BrokerAway`; ``start`` does not wait for it. When it is back, what moved meanwhile is
     delivered, and a Redis that came back empty is given what this process knows.
 
+    A publisher that gives one version to two events which differ, one before Redis lost its data and one after, may be shown
+    as saying the one here and the other on another node: until its next event, or after two such ends until the next attempt.
+
     Args:
         address: where Redis is; as a URL, :class:`RedisAddress` says which.
         prefix: begins the name of every key and channel, so that several systems can share a Redis.

@@ -64,30 +64,42 @@ class Watch:
         """Take the newest of what was heard, and read no more than that needs. Returns whether Redis should be asked.
 
         Versions grow under one incarnation, so the last message is the newest, and all that was heard before it may stay
-        unread. A head that Redis has lost and begun anew shows by another incarnation: then everything is looked at, and Redis
-        is asked where what it has now is not above what is known here.
+        unread. A head that Redis has lost and begun anew shows by another incarnation: then everything is looked at in its
+        order, and Redis is asked where what it has now is not what would be kept there by a judge that knew what is known here.
         """
         messages, self._messages = self._messages, []
+        if not messages:
+            return False
+        last = read_state(messages.pop(), now)
         known = self.stored
-        last = None
-        for message in reversed(messages):
-            stored = read_state(message, now)
-            self.take(stored)
-            last = last or stored
-            if known is not None and stored.incarnation == known.incarnation:
-                break
-        return last is not None and self.stored is not None and last.incarnation != self.stored.incarnation
+        if messages and (known is None or last.incarnation != known.incarnation):
+            for message in messages:
+                self.take(read_state(message, now))
+        self.take(last)
+        return self._doubts(last)
 
     def take(self, stored: Stored) -> None:
-        """Know a state, if it is above what is known.
+        """Know a state, if the judge would let it follow what is known.
 
-        The same state under another incarnation is what Redis was given back: its incarnation is the one to go by.
+        The same state under another incarnation is what Redis was given back: its incarnation is the one to go by, and its
+        owner, whom another process may have known.
         """
-        known = self.stored
-        if known is None or stored.head.version > known.head.version:
+        if self.stored is None:
             self.stored = stored
-        elif stored.head.version == known.head.version and stored.head.digest == known.head.digest:
-            self.stored = Stored(known.head, stored.incarnation)
+            return
+        known, head = self.stored.head, stored.head
+        owner = head.owner if head.owner is not None else known.owner
+        if head.version == known.version and head.digest == known.digest:
+            head = known
+        elif head.version <= known.version or (known.terminal and head.version.attempt == known.version.attempt):
+            return
+        self.stored = Stored(head if head.owner == owner else head._replace(owner=owner), stored.incarnation)
+
+    def _doubts(self, last: Stored) -> bool:
+        """Whether Redis, which told this last, lacks something that is known here."""
+        known = self.stored
+        assert known is not None
+        return last.incarnation != known.incarnation or (last.head.owner is None and known.head.owner is not None)
 
 
 def newest_by_incarnation(messages: list[bytes]) -> list[bytes]:
