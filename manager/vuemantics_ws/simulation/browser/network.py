@@ -39,21 +39,30 @@ class Lane:
     """One direction of one connection: tells when each packet arrives. What was sent earlier never arrives later."""
 
     def __init__(self, profile: NetworkProfile, latency_s: float, dice: random.Random, *, opens_at: float = 0.0) -> None:
+        self.dice = dice
+        self._is_free_at = opens_at
+        self._arrived_at = 0.0
+        self.change(profile, latency_s)
+
+    def change(self, profile: NetworkProfile, latency_s: float) -> None:
+        """From now on it is like this. What is on its way already arrives as it would have, and is not overtaken."""
         self._latency_s = latency_s
         self._jitter_s = profile.jitter
         self._loss = profile.loss
         self._probe_s = probe_s(profile, latency_s)
         self._bytes_per_s = profile.bandwidth or math.inf
-        self._dice = dice
-        self._is_free_at = opens_at
-        self._arrived_at = 0.0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether what is sent through it arrives at once."""
+        return not (self._latency_s or self._jitter_s or self._loss) and self._bytes_per_s == math.inf
 
     def arrival(self, now: float, size: int) -> float:
         """When a packet of so many bytes arrives that is sent now, behind all that was sent before."""
         self._is_free_at = max(now, self._is_free_at) + size / self._bytes_per_s
         delay_s = self._latency_s
         if self._jitter_s:
-            delay_s += self._jitter_s * self._dice.random()
+            delay_s += self._jitter_s * self.dice.random()
         if self._loss:
             delay_s += self._again_s()
         self._arrived_at = max(self._arrived_at, self._is_free_at + delay_s)
@@ -63,7 +72,7 @@ class Lane:
         """What sending it again costs, as often as that takes."""
         delay_s, pause_s, timeout_s = 0.0, self._probe_s, RETRANSMISSION_S
         for _ in range(TRIES_MAX):
-            if self._dice.random() >= self._loss:
+            if self.dice.random() >= self._loss:
                 break
             delay_s += pause_s
             pause_s, timeout_s = timeout_s, 2 * timeout_s
