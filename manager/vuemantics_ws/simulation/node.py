@@ -1,6 +1,7 @@
 """A node in a process of its own, started and stopped with care: whatever happens, no process is left behind."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -9,7 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
@@ -34,16 +36,19 @@ class Node:
 
     It runs in a session of its own, so a Ctrl-C in the terminal is ours to pass on, and keeps its state in a temporary folder
     that goes with it. Leaving the ``with`` kills it, if it still runs; :meth:`stop` is the orderly way before. Its stdin is a
-    pipe of ours, so it stops by itself where it is we who are killed.
+    pipe of ours, so it stops by itself where it is we who are killed. Once it has ended it can be started again, on the ports
+    that it had.
 
     Args:
         program: takes its settings from the environment and prints its URLs, as the gateway does.
+        name: what the run calls it.
 
     Raises:
         EnvironmentUnfit: it does not start; with the end of its log.
     """
 
-    def __init__(self, settings: Settings, *, program: Sequence[str] = GATEWAY) -> None:
+    def __init__(self, settings: Settings, *, program: Sequence[str] = GATEWAY, name: str = "node:0") -> None:
+        self.name = name
         self._settings = settings
         self._program = program
         self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-simulation-")
@@ -54,16 +59,16 @@ class Node:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._start()
+            await self.start()
         except BaseException:
-            await self._kill()
+            await self._end()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._kill()
+        await self._end()
 
     @property
     def exit_code(self) -> int | None:
@@ -74,6 +79,23 @@ class Node:
         """The exit code, once it has ended."""
         assert self._process is not None
         return await self._process.wait()
+
+    async def kill(self) -> int:
+        """SIGKILL. Returns its exit code, which is -9 where it still ran."""
+        process = self._process
+        assert process is not None
+        if process.returncode is None:
+            process.kill()
+        return await process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: the system still takes connections for it, and it does nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> int:
         """SIGTERM, then its exit code: -9 where it had to be killed because it did not end in time."""
@@ -95,9 +117,14 @@ class Node:
         except OSError:
             return []
 
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Start it. Returns once it is ready.
+
+        Raises:
+            EnvironmentUnfit: it does not start; with the end of its log.
+        """
         try:
-            with self._log_path.open("wb") as log:
+            with self._log_path.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *self._program,
@@ -121,12 +148,14 @@ class Node:
             self.url, self.control = ready["url"], ready["control"]
         except (ValueError, KeyError, TypeError):
             raise self._unfit("a node ended before it was ready") from None
+        ports: dict[str, Any] = {"port": urlsplit(self.url).port, "control_port": urlsplit(self.control).port}
+        self._settings = dataclasses.replace(self._settings, **ports)
 
     def _unfit(self, message: str) -> EnvironmentUnfit:
         lines = self.log_end()
         return EnvironmentUnfit(message, hint="its log ends with:\n" + "\n".join(lines) if lines else None)
 
-    async def _kill(self) -> None:
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             if process.returncode is None:

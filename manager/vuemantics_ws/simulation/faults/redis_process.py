@@ -1,0 +1,176 @@
+"""A Redis of a run's own, and everything that can befall it."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.simulation.faults.redis_line import RedisLine
+
+PROGRAM = "redis-server"
+HOW_TO_GET_IT = "install it, for example with apt-get install redis-server or brew install redis"
+
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 5.0
+LOOK_EVERY_S = 0.01
+
+LOG_LINES = 20
+
+_KEEPS = "appendonly"
+"""The folder of what it keeps. Every write is in a file of the system's before it is answered, so that a kill loses nothing."""
+
+
+class RedisProcess:
+    """A ``redis-server`` on a free port of loopback, between ``async with`` and its end, with its files in a folder that goes
+    with it.
+
+    It runs in a session of its own, and ends with us: a small process holds a pipe from us, and kills it when that breaks.
+
+    Raises:
+        EnvironmentUnfit: there is none on this machine, or it does not start; with what to do.
+    """
+
+    def __init__(self, *, program: str = PROGRAM) -> None:
+        self._program = program
+        self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-redis-")
+        self._log_path = Path(self._folder.name) / "redis.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self._guard: asyncio.subprocess.Process | None = None
+        self.port = 0
+        self._line: RedisLine | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def line(self) -> RedisLine:
+        """How the simulator itself speaks to it."""
+        assert self._line is not None
+        return self._line
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def __aenter__(self) -> Self:
+        self.port = _free_port()
+        self._line = RedisLine(self.port)
+        try:
+            await self.start()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    async def start(self) -> None:
+        """Start it (again), at the same port, with what it kept. Returns once it answers.
+
+        Raises:
+            EnvironmentUnfit: it does not, with the end of its log.
+        """
+        path = shutil.which(self._program)
+        if path is None:
+            raise EnvironmentUnfit(f"{self._program} is not on this machine, and this scenario needs it", hint=HOW_TO_GET_IT)
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name, "--save", ""]
+        options += ["--appendonly", "yes", "--appendfsync", "no", "--appenddirname", _KEEPS, "--daemonize", "no"]
+        with self._log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                path, *options, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        await self._guard_it(self._process.pid)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while self.is_running and not await self.line.answers(within_s=LOOK_EVERY_S * 10):
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            raise self._unfit(f"redis was not ready within {START_TIMEOUT_S:g} s") from None
+        if not self.is_running:
+            raise self._unfit("redis ended before it was ready")
+
+    async def kill(self) -> int:
+        """SIGKILL. Returns its exit code, which is -9 where it still ran."""
+        process = self._process
+        assert process is not None
+        if process.returncode is None:
+            process.kill()
+        return await process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def lose_data(self) -> None:
+        """What it kept is gone at its next start. It must not run."""
+        shutil.rmtree(Path(self._folder.name) / _KEEPS, ignore_errors=True)
+
+    async def flush(self) -> int:
+        """Everything in it is gone, and nobody is told. Returns how many keys that were."""
+        count = await self.line.ask("DBSIZE")
+        await self.line.ask("FLUSHALL")
+        assert isinstance(count, int)
+        return count
+
+    async def kill_pubsub(self) -> int:
+        """End the connections of all subscribers. Returns how many."""
+        count = await self.line.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        assert isinstance(count, int)
+        return count
+
+    async def run_id(self) -> bytes:
+        """What it calls itself, which is another name after each start."""
+        said = await self.line.ask("INFO", "server")
+        assert isinstance(said, bytes)
+        return next(line.partition(b":")[2] for line in said.splitlines() if line.startswith(b"run_id:"))
+
+    def _unfit(self, message: str) -> EnvironmentUnfit:
+        lines = self._log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        return EnvironmentUnfit(message, hint="its log ends with:\n" + "\n".join(lines) if lines else None)
+
+    async def _guard_it(self, pid: int) -> None:
+        """Redis ends with no pipe of its own accord, so somebody must see to it where we are killed."""
+        self._dismiss()
+        self._guard = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", f"read line; kill -9 {pid} 2>/dev/null"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _dismiss(self) -> None:
+        """The guard goes, and does nothing any more: the process that it was for has ended, or is about to."""
+        if self._guard is not None and self._guard.returncode is None:
+            self._guard.kill()
+
+    async def _end(self) -> None:
+        if self._line is not None:
+            await self._line.__aexit__(None, None, None)
+        if self._process is not None:
+            await self.kill()
+        if self._guard is not None:
+            self._dismiss()
+            await self._guard.wait()
+        self._folder.cleanup()
+
+
+def _free_port() -> int:
+    """One that nobody has now. Somebody could take it before Redis does, which then says so."""
+    with socket.socket() as unbound:
+        unbound.bind(("127.0.0.1", 0))
+        return int(unbound.getsockname()[1])
