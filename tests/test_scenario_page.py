@@ -15,9 +15,10 @@ from vuemantics_ws.simulation.format.amounts import Model
 from vuemantics_ws.simulation.format.bundled import bundled_names
 from vuemantics_ws.simulation.format.clients import TOKEN_KINDS, TokenKind
 from vuemantics_ws.simulation.format.expected import Expectation
+from vuemantics_ws.simulation.format.faults import FAULTS
 from vuemantics_ws.simulation.format.metrics import METRICS
 from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
-from vuemantics_ws.simulation.format.probes import PROBES, UNBUILT_PROBES
+from vuemantics_ws.simulation.format.probes import PROBES
 from vuemantics_ws.simulation.format.reader import examine
 from vuemantics_ws.simulation.format.scenario import Scenario
 from vuemantics_ws.simulation.format.schema import keys_of, models_of, scenario_schema
@@ -101,7 +102,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "table: tokens": lambda: _named("kind", TOKEN_KINDS),
     "table: networks": _networks,
     "table: metrics": lambda: _named("metric", METRICS),
-    "table: probes": lambda: _named("probe", {**PROBES, **dict.fromkeys(UNBUILT_PROBES, "not built yet: it needs Redis")}),
+    "table: faults": lambda: _named("fault", {name: kind.about for name, kind in FAULTS.items()}),
+    "table: probes": lambda: _named("probe", PROBES),
     "expectations": _expectations,
 }
 

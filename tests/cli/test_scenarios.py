@@ -28,8 +28,7 @@ def test_the_list_has_every_bundled_scenario_with_its_question(monkeypatch: pyte
     (crowd,) = (number for number, line in enumerate(outcome.lines) if line.startswith("crowd "))
     assert "needs 1000 open files" in outcome.lines[crowd + 1]
     (late,) = (number for number, line in enumerate(outcome.lines) if line.startswith("late-join "))
-    assert "not yet: more than one node, a probe of Redis" in outcome.lines[late + 1]
-    assert "up to 5 min" in outcome.lines[late]
+    assert "needs redis-server" in outcome.lines[late + 1]
 
 
 def test_the_list_fits_the_narrowest_terminal() -> None:
@@ -44,7 +43,7 @@ def test_a_narrow_list_has_each_question_under_its_name(monkeypatch: pytest.Monk
     assert max(map(len, lines)) <= 40
     start = lines.index("quickstart  about 10 s")
     assert lines[start + 1] == "  Does a person with two tabs, a"
-    assert "  not yet: more than one node, a probe" in lines
+    assert "  needs redis-server" in lines
 
 
 @pytest.mark.parametrize("columns", ["40", "80"])
@@ -62,8 +61,7 @@ def test_the_list_is_one_object_a_line_for_scripts() -> None:
     assert (quickstart["clients"], quickstart["uploads"], quickstart["duration_s"], quickstart["not_yet"]) == (6, 4, 30.0, [])
     assert quickstart["question"].endswith("?")
     assert 5 < quickstart["takes_s"] < 15
-    assert found["redis-outage"]["not_yet"][:2] == ["more than one node", "injecting faults"]
-    assert found["redis-outage"]["takes_s"] is None
+    assert (found["redis-outage"]["not_yet"], found["redis-outage"]["needs_redis"]) == ([], True)
 
 
 def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
@@ -108,11 +106,11 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
     assert outcome.err == f"error: {tmp_path}: expected a file, got a folder\n1 error in 1 of 2 files\n"
 
 
-def test_what_is_not_built_yet_cannot_be_played_either() -> None:
-    outcome = run("scenarios", "--check", "late-join")
+def test_what_is_not_built_yet_cannot_be_played_either(tmp_path: Path) -> None:
+    outcome = run("scenarios", "--check", written(tmp_path, SMALL + "server: {config: {access: http}}\n"))
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert "server.nodes: more than one node is not built yet" in outcome.err
+    assert "server.config.access: http is not built yet" in outcome.err
 
 
 def test_a_slip_in_a_script_is_a_warning(tmp_path: Path) -> None:
@@ -134,8 +132,9 @@ def test_a_file_that_is_not_there_is_an_error(missing: str) -> None:
 
 def test_scripts_get_the_problems_of_each_file_as_an_object(tmp_path: Path) -> None:
     good, bad = written(tmp_path, SMALL, "good.yaml"), written(tmp_path, changed("10s", "10"), "bad.yaml")
+    later = written(tmp_path, SMALL + "server: {config: {access: http}}\n", "later.yaml")
 
-    outcome = run("scenarios", "--json", "--check", good, "--check", bad, "--check", "late-join", "--check", "nowhere")
+    outcome = run("scenarios", "--json", "--check", good, "--check", bad, "--check", later, "--check", "nowhere")
 
     assert (outcome.code, outcome.err) == (2, "")
     first, second, third, fourth = outcome.objects
@@ -144,7 +143,7 @@ def test_scripts_get_the_problems_of_each_file_as_an_object(tmp_path: Path) -> N
     (problem,) = second["problems"]
     assert (problem["file"], problem["line"], problem["path"], problem["not_yet"]) == (bad, 4, "duration", False)
     assert problem["message"].startswith("expected a duration with its unit")
-    assert [problem["not_yet"] for problem in third["problems"]] == [True, True]
+    assert [problem["not_yet"] for problem in third["problems"]] == [True]
     assert (fourth["problems"][0]["line"], fourth["ok"]) == (None, False)
 
 

@@ -79,17 +79,26 @@ class TestUsage:
         written(tmp_path, SMALL.replace("duration: 5s", "duration: 5"))
         (tmp_path / "binary").write_bytes(b"\xff")
 
-        for typed in ("late-join", "./scenario.yaml", "./binary", "../" + tmp_path.name):
+        for typed in ("./scenario.yaml", "./binary", "../" + tmp_path.name):
             outcome = run("simulate", typed)
 
             assert (outcome.code, outcome.err) == (2, run("scenarios", "--check", typed).err)
             assert all(line.startswith(f"error: {typed}:") for line in outcome.err.splitlines())
 
     def test_what_is_not_built_yet_is_refused_as_such(self, tmp_path: Path) -> None:
-        outcome = run("simulate", written(tmp_path, SMALL + "faults: []\n"))
+        outcome = run("simulate", written(tmp_path, SMALL.replace("server: {config: {", "server: {config: {access: http, ")))
 
         assert outcome.code == 2
-        assert "faults is not built yet" in outcome.err
+        assert "access: http is not built yet" in outcome.err
+
+    def test_a_fault_that_cannot_happen_here_is_refused_before_anything_is_played(self, tmp_path: Path) -> None:
+        jump = run("simulate", written(tmp_path, SMALL + "faults: [{at: 1s, do: clock.jump, for: 1h}]\n"))
+        ours = written(tmp_path, SMALL + "faults: [{at: 1s, do: node.kill}]\n")
+        theirs = run("simulate", ours, "--url", "ws://127.0.0.1:1")
+
+        assert (jump.code, theirs.code) == (2, 2)
+        assert "faults[0]: clock.jump is for virtual time alone" in jump.err
+        assert "faults[0]: node.kill befalls processes that are not ours" in theirs.err
 
     @pytest.mark.parametrize(
         "option", ["--virtual", "--sweep 1..500", "--shrink", "--jobs 2", "--replay run.ndjson", "--html run.html"]

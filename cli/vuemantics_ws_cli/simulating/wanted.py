@@ -14,7 +14,7 @@ from vuemantics_ws.simulation.format.bundled import bundled_names, resolve_scena
 from vuemantics_ws.simulation.format.reader import load_scenario
 from vuemantics_ws.simulation.planning.plan import make_plan
 from vuemantics_ws.simulation.planning.visitors import USER, plan_visitors
-from vuemantics_ws.simulation.site import Target, target_of
+from vuemantics_ws.simulation.site import Target, refuse_unplayable, target_of
 from vuemantics_ws_cli.simulating.playing import Play
 
 FOR_GOOD_S = 86_400.0
@@ -53,7 +53,9 @@ def read_scenarios(scenarios: Sequence[str], seed: int | None, server: Server) -
         read = load_scenario(resolve_scenario(scenario), file=scenario)
         plan = make_plan(read, read.seed if seed is None else seed)
         replay = ["vuemantics-ws", "simulate", scenario, "--seed", str(plan.seed), *server.options]
-        plays.append(Play(plan, shlex.join(replay), target or target_of(plan, server.secret)))
+        where = target or target_of(plan, server.secret)
+        refuse_unplayable(plan, where)
+        plays.append(Play(plan, shlex.join(replay), where))
     return plays
 
 

@@ -50,6 +50,14 @@ class Kicked:
     missing: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a node says where load balancers ask. ``degraded`` is one that cannot reach its broker."""
+
+    state: Literal["ready", "degraded", "draining"]
+    reason: str = ""
+
+
 class Control:
     """Asks one server. Use it as an async context manager: its connections are kept and closed at the end.
 
@@ -109,6 +117,23 @@ class Control:
         if response.status_code not in (200, 503):
             self._refuse(response)
         return response.status_code == 200
+
+    async def health(self) -> Readiness:
+        """The same in more words. One that starts counts as draining: it takes nobody either."""
+        response = await self._request("GET", "/readyz")
+        if response.status_code == 200:
+            return Readiness("ready")
+        complaint = read_complaint(response.content) if response.status_code == 503 else None
+        if complaint is None:
+            self._refuse(response)
+        return Readiness("degraded" if complaint.code == "broker_away" else "draining", complaint.message)
+
+    async def metrics(self) -> str:
+        """All figures of the server in Prometheus' text format."""
+        response = await self._request("GET", "/metrics")
+        if response.status_code != 200:
+            self._refuse(response)
+        return response.text
 
     async def happenings(self) -> AsyncGenerator[dict[str, Any], None]:
         """What happens, from now on, until the server stops. Use it under :func:`contextlib.aclosing`."""

@@ -10,6 +10,9 @@ from vuemantics_ws.simulation.log import (
     Authenticated,
     Began,
     Closed,
+    FaultBegan,
+    FaultEnded,
+    Health,
     NodeExited,
     Opened,
     Published,
@@ -106,6 +109,26 @@ class ClientRow:
     shows: dict[str, int | Literal["completed", "failed"]] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class NodeRow:
+    """A node, as far as it can be seen from outside."""
+
+    name: str
+    state: Literal["ready", "degraded", "draining", "silent", "gone"] = "ready"
+    open: int = 0
+    """How many sockets of the run's own clients it has."""
+
+
+@dataclass(slots=True)
+class FaultRow:
+    """A fault that has begun. ``ended_at_s`` is None as long as it goes on."""
+
+    do: str
+    target: str
+    began_at_s: float
+    ended_at_s: float | None = None
+
+
 class Group(NamedTuple):
     """The clients of one entry. ``behind`` counts pairs of an open tab and an upload of which it shows something old."""
 
@@ -131,6 +154,8 @@ class Board:
     uploads: dict[str, UploadRow] = field(default_factory=dict)
     """By id."""
     clients: dict[str, ClientRow] = field(default_factory=dict)
+    nodes: dict[str, NodeRow] = field(default_factory=dict)
+    faults: dict[int, FaultRow] = field(default_factory=dict)
     events: int = 0
     """Events that were answered, whatever the verdict."""
     states: int = 0
@@ -142,6 +167,7 @@ class Board:
     verdict's, which counts what was skipped, too.
     """
     _clients_of: dict[int, ClientRow] = field(default_factory=dict)
+    _nodes_of: dict[int, NodeRow] = field(default_factory=dict)
     _due: dict[tuple[str, Version], float] = field(default_factory=dict)
     _early: dict[tuple[str, Version], list[float]] = field(default_factory=dict)
     """When states came whose worker has no answer yet."""
@@ -192,12 +218,15 @@ class Board:
                     upload_id: UploadRow(upload.name, published=upload.published)
                     for upload_id, upload in record.uploads.items()
                 }
+                self.nodes = {name: NodeRow(name) for name in record.nodes}
                 self.clients = {name: ClientRow(name, client.user) for name, client in record.clients.items()}
             case Opened():
                 row = self.clients[record.client]
                 row.state = "connecting"
                 row.connections += 1
                 self._clients_of[record.connection] = row
+                node = self._nodes_of[record.connection] = self.nodes[record.node]
+                node.open += 1
             case Unreachable():
                 self.clients[record.client].state = "away"
             case Authenticated():
@@ -206,10 +235,24 @@ class Board:
                 self._close(record)
             case Settled():
                 self.phase = "emptying"
+            case _:
+                self._take_what_befalls(record)
+
+    def _take_what_befalls(self, record: Record) -> None:
+        match record:
+            case Health():
+                self.nodes[record.node].state = record.state
             case NodeExited():
-                self.phase = "over"
+                self.nodes[record.node].state = "gone"
+                if self.phase == "emptying":
+                    self.phase = "over"
+            case FaultBegan():
+                self.faults[record.number] = FaultRow(record.do, record.target, record.at)
+            case FaultEnded() if record.number in self.faults:
+                self.faults[record.number].ended_at_s = record.at
 
     def _close(self, record: Closed) -> None:
+        self._nodes_of[record.connection].open -= 1
         row = self._clients_of[record.connection]
         row.state = "left" if record.by == "browser" else "away"
         entry = entry_of(row.name)

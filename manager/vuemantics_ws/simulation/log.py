@@ -5,7 +5,7 @@ fall. Within a connection that is the order of the wire. Between connections it 
 what came of it. One JSON object a line is the form on disk; its ``kind`` names the record.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 import msgspec
@@ -13,9 +13,13 @@ from msgspec import Struct
 
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.errors import BadEvent
+from vuemantics_ws.simulation.format.faults import FaultName
 
 # Records that come in numbers hold none but numbers and text (gc=False): the collector need not look at them.
 
+
+ONE = "node:0"
+"""The node where there is no other."""
 
 STATES = frozenset({"upload_progress", "upload_completed", "upload_failed"})
 """The actions that show the state of an upload."""
@@ -57,6 +61,7 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
     """After how long without an event the server ends an upload as failed; 0 for never."""
     control: str = ""
     """Where the server's control port is, for whoever wants to look into it meanwhile."""
+    nodes: tuple[str, ...] = (ONE,)
     shared: bool = False
     """The server ran before, and its tables may be about others, too."""
     uploads: dict[str, UploadFacts]
@@ -64,12 +69,15 @@ class Began(Struct, frozen=True, tag="began", tag_field="kind", kw_only=True):
 
 
 class Opened(Struct, frozen=True, tag="opened", tag_field="kind", gc=False):
-    """A socket was upgraded. Connections are numbered from 1 over all clients. ``dialed_at`` is when it was begun."""
+    """A socket was upgraded. Connections are numbered from 1 over all clients. ``dialed_at`` is when it was begun, ``node``
+    who took it.
+    """
 
     at: float
     connection: int
     client: str
     dialed_at: float | None = None
+    node: str = ONE
 
 
 class Unreachable(Struct, frozen=True, tag="unreachable", tag_field="kind", gc=False):
@@ -161,6 +169,8 @@ class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=
     error: str | None = None
     messy: bool = False
     """It is a slip of its worker's, which the judge may refuse."""
+    held_up_s: float = 0.0
+    """For how long it had to be tried again, or had to wait for an event before it that was: the server's time, not ours."""
 
     @property
     def version(self) -> Version | None:
@@ -168,13 +178,24 @@ class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=
 
 
 class Measured(Struct, frozen=True, tag="measured", tag_field="kind"):
-    """The server's own statistics during the run, and by how much the observer itself was late then."""
+    """A node's own statistics during the run, and by how much the observer itself was late then."""
 
     at: float
     tables: dict[str, int]
     lag_s: float = 0.0
-    counters: dict[str, int] = {}
-    """What happened since the server's start; what is counted by kind has names such as ``events.accepted``."""
+    counters: Mapping[str, float] = {}
+    """What happened since the node's start; what is counted by kind has names such as ``events.accepted``."""
+    node: str = ONE
+
+
+class Health(Struct, frozen=True, tag="health", tag_field="kind"):
+    """What a node says of itself where load balancers ask, whenever it is in another state than before."""
+
+    at: float
+    node: str
+    state: Literal["ready", "degraded", "draining", "silent"]
+    """``silent`` where it does not answer at all."""
+    reason: str = ""
 
 
 class Settled(Struct, frozen=True, tag="settled", tag_field="kind"):
@@ -186,12 +207,13 @@ class Settled(Struct, frozen=True, tag="settled", tag_field="kind"):
 
 
 class Emptied(Struct, frozen=True, tag="emptied", tag_field="kind"):
-    """The server's tables when everybody had left and the grace time was over: of one that ran before, what was added."""
+    """A node's tables when everybody had left and the grace time was over: of one that ran before, what was added."""
 
     at: float
     tables: dict[str, int]
     others: bool = False
     """Others were connected meanwhile, so what is left may be theirs."""
+    node: str = ONE
 
 
 class NodeExited(Struct, frozen=True, tag="node_exited", tag_field="kind"):
@@ -202,6 +224,31 @@ class NodeExited(Struct, frozen=True, tag="node_exited", tag_field="kind"):
     asked: bool
     took_s: float | None = None
     """How long an orderly stop took."""
+    node: str = ONE
+    killed: bool = False
+    """By a fault of the scenario's."""
+
+
+class FaultBegan(Struct, frozen=True, tag="fault_began", tag_field="kind"):
+    """A fault of the scenario has happened. Its number tells it from all others of the run."""
+
+    at: float
+    number: int
+    do: FaultName
+    target: str
+    evidence: str | None
+    """What was seen of it; None where it was made to happen, and nothing was seen of it."""
+    loses_data: bool = False
+
+
+class FaultEnded(Struct, frozen=True, tag="fault_ended", tag_field="kind"):
+    """It is over: whatever it had befallen is whole again, as far as that can be seen from outside."""
+
+    at: float
+    number: int
+    do: FaultName
+    target: str
+    evidence: str | None
 
 
 Record = (
@@ -215,9 +262,12 @@ Record = (
     | Closed
     | Published
     | Measured
+    | Health
     | Settled
     | Emptied
     | NodeExited
+    | FaultBegan
+    | FaultEnded
 )
 
 _DECODER = msgspec.json.Decoder(Record)

@@ -30,13 +30,16 @@ class Overview:
     uploads: int | None
     events: int | None
     not_yet: tuple[str, ...]
+    needs_redis: bool = False
 
     @property
     def needs(self) -> str:
         """What it takes to play it, beside this program; empty where that is nothing."""
         if self.not_yet:
             return f"not yet: {', '.join(self.not_yet)}"
-        return f"needs {self.clients} open files" if (self.clients or 0) > FILES_FEW else ""
+        needs = ["redis-server"] if self.needs_redis else []
+        needs += [f"{self.clients} open files"] if (self.clients or 0) > FILES_FEW else []
+        return f"needs {' and '.join(needs)}" if needs else ""
 
     @property
     def takes(self) -> str:
@@ -63,6 +66,7 @@ def overview_of(text: str, examined: Examined) -> Overview:
         uploads=len(plan.uploads) if plan is not None else None,
         events=sum(len(upload.events) for upload in plan.uploads) if plan is not None else None,
         not_yet=tuple(dict.fromkeys(not_yet)),
+        needs_redis=plan is not None and plan.needs_redis,
     )
 
 

@@ -1,35 +1,93 @@
 """What the workers of a plan publish, event by event, with all the slips that the plan has for them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from vuemantics_ws.ambient import Clock, timestamp
-from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws.client.control import Receipt
+from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.simulation.log import Log, Published
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
 from vuemantics_ws.simulation.planning.plan import PlannedUpload
 from vuemantics_ws.simulation.planning.schedule import PlannedEvent
-from vuemantics_ws.simulation.worker import Workers
+from vuemantics_ws.simulation.system import Place
+
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 0.5
+"""How long a worker waits before it tries once more, after every node was tried: at first, and later."""
+
+
+class Publishers:
+    """Publishes at whichever node answers.
+
+    What one node could not take, or did not answer in time, is published at the next one, which does no harm where it had been
+    taken: the judge knows it. So a worker always learns what became of its event, if it may try for long enough.
+
+    Args:
+        places: the nodes. Of a single one that is not to fail nothing is tried again.
+        until: when a worker gives up, in seconds since the scenario began.
+    """
+
+    def __init__(self, places: Sequence[Place], *, tries_again: bool, now: Callable[[], float], until: float) -> None:
+        self._places = places
+        self._tries_again = tries_again
+        self._now = now
+        self._until = until
+
+    async def publish(self, event: bytes, *, owner: str | None, first: int, sent: Callable[[], None]) -> Receipt:
+        """``first`` says where a worker tries first; ``sent`` is called each time that it leaves.
+
+        Raises:
+            BadEvent: the server cannot take it as an event.
+            Refused: the server said no.
+            EnvironmentUnfit: no node takes it in time.
+        """
+        pause_s, place = FIRST_PAUSE_S, first % len(self._places)
+        order = [*self._places[place:], *self._places[:place]]
+        while True:
+            failed: EnvironmentUnfit | None = None
+            for each in [each for each in order if each.takes] or order:
+                try:
+                    return await each.workers.publish(event, owner=owner, sent=sent)
+                except EnvironmentUnfit as error:
+                    failed = error
+            assert failed is not None
+            if not self._tries_again or self._now() + pause_s >= self._until:
+                raise failed
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
 
 
 class Publishing:
     """The worker of one upload. It publishes in order, one event after the other, and waits for no other worker.
 
     Args:
+        number: of the worker: where it publishes first follows from it.
         now: seconds since the scenario began.
         until: what is due after this is never published.
     """
 
     def __init__(
-        self, upload: PlannedUpload, workers: Workers, log: Log, *, clock: Clock, now: Callable[[], float], until: float
+        self,
+        upload: PlannedUpload,
+        publishers: Publishers,
+        log: Log,
+        *,
+        number: int,
+        clock: Clock,
+        now: Callable[[], float],
+        until: float,
     ) -> None:
         self._upload = upload
-        self._workers = workers
+        self._publishers = publishers
+        self._number = number
         self._log = log
         self._clock = clock
         self._now = now
         self._until = until
+        self._held_up_until = 0.0
+        """Until when events had to be tried again, and those behind them to wait."""
         self._said: dict[tuple[int, int], bytes] = {}
         """What was published of a version, where copies of it will be."""
 
@@ -49,21 +107,27 @@ class Publishing:
 
     async def _publish(self, event: PlannedEvent, said: bytes) -> None:
         sent_at = self._now()
+        times: list[float] = []
 
         def leaves() -> None:
             nonlocal sent_at
             sent_at = self._now()
+            times.append(sent_at)
 
         verdict = attempt = seq = problem = None
         owner = self._upload.owner if self._upload.versioned else None
         try:
-            receipt = await self._workers.publish(said, owner=owner, sent=leaves)
+            receipt = await self._publishers.publish(said, owner=owner, first=self._number, sent=leaves)
             verdict, attempt, seq = receipt.verdict, receipt.attempt, receipt.seq
         except VuemanticsError as error:
             problem = error.message
+        answered_at = self._now()
+        held_up_s = max(0.0, self._held_up_until - event.at_s) + (sent_at - times[0] if times else 0.0)
+        if held_up_s:
+            self._held_up_until = answered_at
         self._log.append(
             Published(
-                at=self._now(),
+                at=answered_at,
                 scheduled_at=event.at_s,
                 sent_at=sent_at,
                 upload_id=self._upload.upload_id,
@@ -77,6 +141,7 @@ class Publishing:
                 seq=seq,
                 error=problem,
                 messy=event.messy,
+                held_up_s=round(held_up_s, 6),
             )
         )
 

@@ -8,7 +8,7 @@ from vuemantics_ws.simulation.judging.history import LiveHistory
 from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import Plan
-from vuemantics_ws.simulation.site import Target, target_of, with_fresh_ids
+from vuemantics_ws.simulation.site import Target, refuse_unplayable, target_of, with_fresh_ids
 from vuemantics_ws.simulation.world import World
 
 
@@ -33,12 +33,14 @@ async def run_real(
         others_publish: of the plan's uploads others publish. All of its duration is played, since what they do is in no plan.
 
     Raises:
-        EnvironmentUnfit: the node does not start, or nobody answers at the target.
+        BadScenario: a fault that cannot be made to happen here.
+        EnvironmentUnfit: a node or Redis does not start, or nobody answers at the target.
         BadSetting: the target's address cannot be, or a client shows a token that cannot be made without the secret.
         Refused: the target makes no tokens for us.
     """
     live = live or LiveHistory(log)
     target = target or target_of(plan)
+    refuse_unplayable(plan, target)
     if target is not None:
         plan = with_fresh_ids(plan, clock)
     world = World(

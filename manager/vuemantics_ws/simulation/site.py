@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from vuemantics_ws.ambient import Clock, new_secret
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.client.locations import CONTROL_URL, check_url, is_local
-from vuemantics_ws.errors import BadSetting, VuemanticsError
+from vuemantics_ws.errors import BadScenario, BadSetting, VuemanticsError
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.simulation.browser.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
 from vuemantics_ws.simulation.dice import upload_id_of
+from vuemantics_ws.simulation.format.faults import OF_CLIENTS, REDIS
 from vuemantics_ws.simulation.format.scenario import Step
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 
@@ -73,9 +74,29 @@ def target_of(plan: Plan, secret: str | None = None) -> Target | None:
     return None if server.url is None else Target.at(server.url, server.control, secret)
 
 
+def refuse_unplayable(plan: Plan, target: Target | None) -> None:
+    """Real clocks do not jump, and nothing can befall what is not ours but on the way to it.
+
+    Raises:
+        BadScenario: a fault that cannot be made to happen here.
+    """
+    problems = []
+    for index, fault in enumerate(plan.scenario.faults):
+        if fault.do == "clock.jump":
+            problems.append(
+                f"faults[{index}]: clock.jump is for virtual time alone: on real sockets all share the machine's clock"
+            )
+        elif target is not None and (fault.do not in OF_CLIENTS or REDIS in (fault.between or ())):
+            rather = "only connections.kill, network.change and a partition from clients can befall a server that runs already"
+            problems.append(f"faults[{index}]: {fault.do} befalls processes that are not ours: {rather}")
+    if problems:
+        raise BadScenario([f"{plan.scenario.name}: {problem}" for problem in problems])
+
+
 def settings_of(plan: Plan) -> Settings:
     """How a node of ours is set up: with a secret of its own, on ports of its own, and with the file's settings."""
     outages = [client.network.outage.for_s.high for client in plan.clients if client.network and client.network.outage]
+    outages += [fault.lasts_s or 0.0 for fault in plan.faults if fault.do.startswith("node.") or fault.clients]
     config = {
         "access": "owner",
         "log_level": "warning",

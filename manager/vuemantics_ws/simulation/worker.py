@@ -38,7 +38,8 @@ class Workers:
     What one worker publishes is answered before it publishes the next, so order within an upload is the worker's own.
     """
 
-    def __init__(self, control_url: str) -> None:
+    def __init__(self, control_url: str, *, timeout_s: float | None = None) -> None:
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
         parts = urlsplit(control_url)
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port or (443 if self._secure else 80)
@@ -76,10 +77,10 @@ class Workers:
             if sent is not None:
                 sent()
             try:
-                async with asyncio.timeout(TIMEOUT_S):
+                async with asyncio.timeout(self._timeout_s):
                     status, body = await self._exchange(request)
             except TimeoutError:
-                raise EnvironmentUnfit(f"no answer to an event within {TIMEOUT_S:g} s") from None
+                raise EnvironmentUnfit(f"no answer to an event within {self._timeout_s:g} s") from None
             except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
                 raise EnvironmentUnfit("the connection to the control port was lost") from None
         return _read(status, body)
@@ -134,4 +135,6 @@ def _read(status: int, body: bytes) -> Receipt:
     complaint = read_complaint(body)
     if complaint is None:
         raise stranger
+    if status == 503:
+        raise EnvironmentUnfit(complaint.message)
     raise BadEvent(complaint.message) if status == 422 else Refused(complaint.message)

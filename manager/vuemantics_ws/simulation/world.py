@@ -1,4 +1,4 @@
-"""The real arm: a plan played over real sockets and in real time, against a node of its own or a server that runs already.
+"""The real arm: a plan played over real sockets and in real time, against nodes of its own or a server that runs already.
 
 What happened is in the log; judging it is somebody else's. Whatever goes wrong, nothing is left behind: no process, no socket,
 no folder.
@@ -14,9 +14,7 @@ from msgspec.structs import replace
 from websockets.uri import parse_uri
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.client.control import Control
-from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws.simulation.browser.dialing import RECEIVE_BUFFER_BYTES, Dial, tcp
+from vuemantics_ws.simulation.browser.dialing import Dial
 from vuemantics_ws.simulation.browser.link import through
 from vuemantics_ws.simulation.browser.network import Network, worst_delay_s
 from vuemantics_ws.simulation.browser.reconnecting import backoff_of
@@ -24,20 +22,22 @@ from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
 from vuemantics_ws.simulation.browser.tab import Browser
 from vuemantics_ws.simulation.browser.tokens import Mint
 from vuemantics_ws.simulation.dice import stream
+from vuemantics_ws.simulation.faults.causing import Causing
+from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
-from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, NodeExited, Settled, UploadFacts
-from vuemantics_ws.simulation.node import GATEWAY, Node
+from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, Settled, UploadFacts
+from vuemantics_ws.simulation.node import GATEWAY
+from vuemantics_ws.simulation.observing import Observing, numbers, statistics
 from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
-from vuemantics_ws.simulation.publishing import Publishing
+from vuemantics_ws.simulation.publishing import Publishers, Publishing
 from vuemantics_ws.simulation.site import Rules, Target, Tokens, rules_at, settings_of, signature_of, tokens_at
-from vuemantics_ws.simulation.worker import Workers
+from vuemantics_ws.simulation.system import Place, System
 
 QUIET_S = 1.25
 """How long nothing happens before the browsers leave: a little longer than what the laws call soon."""
 
-MEASURE_EVERY_S = 0.25
 LOOK_EVERY_S = 0.1
 GOODBYES_S = 5.0
 """What the goodbyes of all browsers may take together."""
@@ -48,7 +48,7 @@ EMPTYING_MARGIN_S = 5.0
 FOREIGN_GRACE_S_MAX = 20.0
 """A longer grace time of a server that is not ours is not waited for."""
 
-KEPT_FOR_GRACE = ("users", "uploads", "follows")
+KEPT_FOR_GRACE = ("users", "uploads", "follows", "watches")
 
 
 class World:
@@ -95,11 +95,10 @@ class World:
         self._numbers = itertools.count(1)
         self._timers: list[asyncio.TimerHandle] = []
         self._began_at = 0.0
-        self._lag_s = 0.0
-        """By how much this process was late at worst."""
+        self._networks: dict[str, Network] = {}
+        """Of those clients that have one."""
         self._baseline: Measured | None = None
         """What was there before, of a server that is not ours."""
-        self._stopping = False
         self._loop = asyncio.get_running_loop()
 
     def now(self) -> float:
@@ -107,68 +106,68 @@ class World:
         return self._loop.time() - self._began_at
 
     async def play(self) -> None:
-        """All of it; of a node of ours, from its start to its end.
+        """All of it; of nodes of ours, from their start to their end.
 
         Raises:
-            EnvironmentUnfit: the node does not start, or nobody answers at the target.
+            EnvironmentUnfit: a node or Redis does not start, or nobody answers at the target.
             BadSetting: a client shows a token that cannot be made.
             Refused: the target makes no tokens for us.
         """
-        if self._target is not None:
-            async with Control(self._target.control) as control:
+        settings = settings_of(self._plan)
+        async with System(self._plan, settings, self._log, now=self.now, target=self._target, program=self._program) as system:
+            control = system.places[0].control
+            if self._target is not None:
                 tokens = await tokens_at(self._target, control, self._plan, self._clock)
                 rules = await rules_at(self._target, control, self._plan)
-                statistics = await control.statistics()
-                self._baseline = Measured(0.0, _numbers(statistics, "tables"), 0.0, _numbers(statistics, "counters"))
-                await self._play_at(self._target, control, rules, tokens, None)
-            return
-        settings = settings_of(self._plan)
-        async with Node(settings, program=self._program) as node, Control(node.control) as control:
-            tokens = Tokens(Mint(signature_of(settings), self._clock))
-            rules = Rules.of(settings, settings.resolved_access)
-            dying = asyncio.ensure_future(node.wait())
-            target = Target(node.url, node.control)
-            playing = asyncio.ensure_future(self._play_at(target, control, rules, tokens, node))
+                said = await control.statistics()
+                self._baseline = Measured(0.0, numbers(said, "tables"), 0.0, numbers(said, "counters"))
+            else:
+                tokens = Tokens(Mint(signature_of(settings), self._clock))
+                rules = Rules.of(settings, settings.resolved_access)
+            dying = asyncio.ensure_future(system.died.wait())
+            playing = asyncio.ensure_future(self._play_at(system, rules, tokens))
             try:
                 await asyncio.wait([dying, playing], return_when=asyncio.FIRST_COMPLETED)
-                if dying.done() and not self._stopping:
-                    self._log.append(NodeExited(self.now(), dying.result(), asked=False))
-                else:
+                if not system.died.is_set():
                     await playing
             finally:
                 for task in (playing, dying):
                     task.cancel()
                 await asyncio.wait([playing, dying])
 
-    async def _play_at(self, target: Target, control: Control, rules: Rules, tokens: Tokens, node: Node | None) -> None:
+    async def _play_at(self, system: System, rules: Rules, tokens: Tokens) -> None:
         self._began_at = self._loop.time()
-        self._log.append(replace(self._facts(rules), control=target.control))
+        first = system.places[0]
+        names = tuple(place.name for place in system.places)
+        self._log.append(replace(self._facts(rules), control=first.control_url, nodes=names))
         try:
-            async with Workers(target.control) as workers:
-                self._schedule(target.url, tokens)
-                cut_short = await self._play(control, workers)
+            self._schedule(system, tokens)
+            cut_short = await self._play(system)
             self._log.append(Settled(self.now(), cut_short))
             await self._say_goodbyes()
-            await self._wait_until_empty(control, rules.grace_s)
-            if node is not None:
-                self._stopping = True
-                began_at = self.now()
-                code = await node.stop()
-                self._log.append(NodeExited(self.now(), code, asked=True, took_s=round(self.now() - began_at, 6)))
+            await asyncio.gather(*(self._wait_until_empty(place, rules.grace_s) for place in system.places if place.is_up))
+            await asyncio.gather(*(system.stop(place) for place in system.places))
         finally:
             self._end_all()
 
-    async def _play(self, control: Control, workers: Workers) -> bool:
-        measuring = asyncio.ensure_future(self._measure(control))
+    async def _play(self, system: System) -> bool:
+        observing = Observing(self._plan, system, self._log, now=self.now)
         until = self._plan.scenario.duration
-        publishing = [
-            asyncio.ensure_future(Publishing(upload, workers, self._log, clock=self._clock, now=self.now, until=until).run())
-            for upload in self._plan.uploads
+        tries_again = bool(self._plan.faults) or len(system.places) > 1
+        publishers = Publishers(system.places, tries_again=tries_again, now=self.now, until=until)
+        happening = [
+            asyncio.ensure_future(
+                Publishing(upload, publishers, self._log, number=number, clock=self._clock, now=self.now, until=until).run()
+            )
+            for number, upload in enumerate(self._plan.uploads)
             if upload.events
         ]
-        ending = asyncio.ensure_future(self._until_nothing_is_left(publishing))
+        if self._plan.faults:
+            causing = Causing(system, self._browsers, self._networks, self._log, now=self.now)
+            happening.append(asyncio.ensure_future(causing.run(self._plan.faults)))
+        ending = asyncio.ensure_future(self._until_nothing_is_left(happening, observing))
         stopping = asyncio.ensure_future(self._stop.wait())
-        tasks: list[asyncio.Task[Any]] = [measuring, *publishing, ending, stopping]
+        tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(observing.run()), *happening, ending, stopping]
         try:
             await asyncio.wait([ending, stopping], return_when=asyncio.FIRST_COMPLETED)
             cut_short = ending.result() if ending.done() else True
@@ -181,14 +180,15 @@ class World:
                 task.result()  # a fault of ours must not pass for a quiet worker
         return cut_short
 
-    async def _until_nothing_is_left(self, publishing: "list[asyncio.Task[None]]") -> bool:
+    async def _until_nothing_is_left(self, happening: "list[asyncio.Task[None]]", observing: Observing) -> bool:
         """Whether the scenario's duration came first."""
         duration_s = self._plan.scenario.duration
         await self._until(duration_s if self._others_publish else last_action_s(self._plan))
         late = set[asyncio.Task[None]]()
-        if publishing:
-            _, late = await asyncio.wait(publishing, timeout=max(0.0, duration_s - self.now()))
-        await self._until(self.now() + QUIET_S + self._lag_s)
+        if happening:
+            _, late = await asyncio.wait(happening, timeout=max(0.0, duration_s - self.now()))
+        quiet_s = QUIET_S + observing.lag_s
+        await self._until(max(self.now() + quiet_s, self._live.history.due_by(self.now()) - SOON_S + quiet_s))
         messages_until_s = messages_may_come_until_s(self._plan, self.now())
         while True:
             looked_at = self.now()
@@ -202,16 +202,22 @@ class World:
 
     # The clients.
 
-    def _schedule(self, url: str, tokens: Tokens) -> None:
-        uri = parse_uri(url)
-        near = tcp(uri)
-        slow = tcp(uri, receive_buffer_bytes=RECEIVE_BUFFER_BYTES)
-        for client in self._plan.clients:
+    def _schedule(self, system: System, tokens: Tokens) -> None:
+        uri = parse_uri(system.places[0].url)
+        changes = frozenset[str]().union(*(fault.clients for fault in self._plan.faults if fault.do == "network.change"))
+        for number, client in enumerate(self._plan.clients):
+            is_far = client.network is not None or client.name in changes
+            route = system.route(client, number, uri, slowly=is_far or client.reading is not None)
+            dial: Dial = route.dial
+            if is_far:
+                profile = client.network or NetworkProfile()
+                network = self._networks[client.name] = Network(profile, seed=self._plan.seed, client=client.name)
+                dial = through(network, route.dial, self.now)
             browser = Browser(
                 client.name,
                 uri=uri,
                 token=tokens.of(client),
-                dial=self._dial(client, near, slow),
+                dial=dial,
                 log=self._log,
                 now=self.now,
                 dice=stream(self._plan.seed, client.name, "reconnect"),
@@ -219,6 +225,7 @@ class World:
                 backoff=backoff_of(client.reconnect),
                 script=client.script or WELL_BEHAVED,
                 on_ready=self._ready,
+                node=lambda route=route: route.node,  # type: ignore[misc]
             )
             self._browsers[client.name] = browser
             self._at(client.join_s, browser.open)
@@ -227,12 +234,6 @@ class World:
                 self._at(subscribe.at_s, self._want, browser, self._upload_ids[subscribe.upload])
             if client.leave_s is not None:
                 self._at(client.leave_s, browser.leave, client.leave_how)
-
-    def _dial(self, client: PlannedClient, near: Dial, slow: Dial) -> Dial:
-        if client.network is None:
-            return near if client.reading is None else slow
-        network = Network(client.network, seed=self._plan.seed, client=client.name)
-        return through(network, slow, self.now)
 
     def _schedule_reading(self, client: PlannedClient, browser: Browser) -> None:
         reading = client.reading
@@ -276,18 +277,7 @@ class World:
 
     # The server.
 
-    async def _measure(self, control: Control) -> None:
-        while True:
-            due_at = self.now() + MEASURE_EVERY_S
-            await self._until(due_at)
-            lag_s = self.now() - due_at
-            self._lag_s = max(self._lag_s, lag_s)
-            statistics = await _statistics(control)
-            if statistics is not None:
-                tables, counters = _numbers(statistics, "tables"), _numbers(statistics, "counters")
-                self._log.append(Measured(self.now(), tables, round(lag_s, 6), counters))
-
-    async def _wait_until_empty(self, control: Control, grace_s: float | None) -> None:
+    async def _wait_until_empty(self, place: Place, grace_s: float | None) -> None:
         """Look until the tables are empty, or for so long that they should be; what was seen last is what counts.
 
         Of a server that ran before, what counts is what was added to its tables since. Others may have come and gone
@@ -298,21 +288,21 @@ class World:
         forgets = grace_s is not None and grace_s <= waits_s
         until = self.now() + EMPTYING_MARGIN_S + (grace_s if grace_s is not None and forgets else 0.0)
         while True:
-            statistics = await _statistics(control)
-            if statistics is None:
+            said = await statistics(place.control)
+            if said is None:
                 return
-            tables = _numbers(statistics, "tables")
+            tables = numbers(said, "tables")
             others = False
             if self._baseline is not None:
                 before = self._baseline.tables
                 tables = {name: max(0, size - before.get(name, 0)) for name, size in tables.items() if name != "heads"}
-                connects = _numbers(statistics, "counters").get("connects", 0) - self._baseline.counters.get("connects", 0)
+                connects = numbers(said, "counters").get("connects", 0) - self._baseline.counters.get("connects", 0)
                 others = connects > self._live.history.joined
                 if not forgets:
                     tables.update(dict.fromkeys(KEPT_FOR_GRACE, 0))
             is_late = self.now() >= until
             if is_late or not any(tables.get(name, 0) for name in MUST_BE_EMPTY):
-                self._log.append(Emptied(self.now(), tables, others))
+                self._log.append(Emptied(self.now(), tables, others, place.name))
                 return
             await self._until(self.now() + LOOK_EVERY_S)
 
@@ -338,46 +328,28 @@ class World:
                 client.name: ClientFacts(
                     client.user,
                     [self._upload_ids[subscribe.upload] for subscribe in client.subscribes],
-                    is_slow(client),
-                    reads_again_at(client),
+                    is_slow(client, self._plan),
+                    reads_again_at(client, self._plan),
                 )
                 for client in plan.clients
             },
         )
 
 
-def is_slow(client: PlannedClient) -> bool:
+def is_slow(client: PlannedClient, plan: Plan) -> bool:
     """Whether nothing can be said of how soon it has what was sent to it."""
-    return client.reading is not None or is_far(client)
+    return client.reading is not None or is_far(client, plan)
 
 
-def is_far(client: PlannedClient) -> bool:
-    """Whether its network alone makes it late."""
-    return client.network is not None and worst_delay_s(client.network) >= SOON_S
+def is_far(client: PlannedClient, plan: Plan) -> bool:
+    """Whether a network of its alone makes it late."""
+    networks = [fault.network for fault in plan.faults if client.name in fault.clients]
+    return any(worst_delay_s(network) >= SOON_S for network in (client.network, *networks) if network is not None)
 
 
-def reads_again_at(client: PlannedClient) -> float | None:
+def reads_again_at(client: PlannedClient, plan: Plan) -> float | None:
     """When one that only pauses reads again all that comes."""
     reading = client.reading
-    if reading is None or reading.stop is None or reading.for_s is None or is_far(client):
+    if reading is None or reading.stop is None or reading.for_s is None or is_far(client, plan):
         return None
     return client.join_s + reading.stop + reading.for_s
-
-
-async def _statistics(control: Control) -> dict[str, Any] | None:
-    """None where the server does not answer: that it is gone is noticed elsewhere."""
-    try:
-        return await control.statistics()
-    except VuemanticsError:
-        return None
-
-
-def _numbers(statistics: dict[str, Any], name: str) -> dict[str, int]:
-    """The tables or the counters. What is counted by kind gets names such as ``events.accepted``."""
-    found: dict[str, int] = {}
-    for key, value in statistics.get(name, {}).items():
-        if isinstance(value, int):
-            found[key] = value
-        elif isinstance(value, dict):
-            found.update({f"{key}.{kind}": count for kind, count in value.items() if isinstance(count, int)})
-    return found

@@ -93,7 +93,7 @@ def test_what_redis_refuses_is_told_without_what_was_asked() -> None:
     async def body(redis: RedisProcess) -> None:
         await redis.line.ask("SET", "secret-key", "text")
 
-        with pytest.raises(EnvironmentUnfit, match="^redis says WRONGTYPE$"):
+        with pytest.raises(EnvironmentUnfit, match=r"^redis says WRONGTYPE$"):
             await redis.line.ask("LPUSH", "secret-key", "x")
 
     played(body)

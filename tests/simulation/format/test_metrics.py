@@ -13,4 +13,4 @@ def test_every_table_and_every_counter_can_be_named() -> None:
     assert by_kind <= counters
     assert counters <= named
     assert set(Tables.model_fields) <= named
-    assert named - counters - set(Tables.model_fields) <= {"outbox_bytes_max", "shutdown_seconds"}
+    assert named - counters - set(Tables.model_fields) <= {"outbox_bytes_max", "shutdown_seconds", "redis_NAME"}

@@ -198,16 +198,8 @@ def test_a_newcomers_mistake_is_answered_with_what_to_do(mistake: str) -> None:
 
 
 UNBUILT = {
-    "more than one node": SMALL + "server: {nodes: 2}",
-    "more than one node ": with_client(node="'node:1'"),
     "claims": SMALL + "server: {config: {access: claims}}",
     "http": SMALL + "server: {config: {access: http}}",
-    "injecting faults": SMALL + "faults:\n  - {at: 1s, do: node.kill, target: 'node:0'}",
-    "after: faults": expecting("terminal: {after: faults}"),
-    "the health of a node": expecting("health: {node: 'node:0', is: degraded, during: redis.hang, within: 10s}"),
-    "leaving faults out of a rate": expecting("rate: {of: connects, max: 60/s, except: node.kill}"),
-    "a metric of Redis": expecting("server: {metric: redis_gaps_total, min: 5}"),
-    "a probe of Redis": expecting("sometimes: {that: subscribed between state write and publish}"),
 }
 
 
@@ -220,20 +212,58 @@ def test_what_is_not_built_yet_is_refused_as_such(what: str) -> None:
     assert refused.value.problems[0].endswith(f"{what.strip()} is not built yet")
 
 
-SHAPES = {
-    "a fault that is none": (SMALL + "faults: [{at: 1s, do: node.kil}]", "faults[0].do: expected 'connections.kill'"),
-    "a fault without a time": (SMALL + "faults: [{do: node.kill}]", "faults[0]: expected the key at"),
-    "a partition of nothing": (SMALL + "faults: [{at: 1s, do: partition}]", "faults[0]: expected between with partition"),
+def with_fault(**keys: str) -> str:
+    said = ", ".join(f"{key.removesuffix('_')}: {value}" for key, value in keys.items())
+    return SMALL + "server: {nodes: 2}\nfaults:\n  - {" + said + "}\n"
+
+
+FAULTY = {
+    "a fault that is none": (with_fault(at="1s", do="node.kil"), "faults[0].do: expected 'connections.kill'"),
+    "a fault without a time": (with_fault(do="node.kill"), "faults[0]: expected the key at"),
+    "a partition of nothing": (with_fault(at="1s", do="partition", for_="1s"), "faults[0]: expected between with partition"),
+    "a pause without end": (with_fault(at="1s", do="node.pause"), "faults[0]: expected for with node.pause"),
+    "a key of another fault": (
+        with_fault(at="1s", do="redis.flush", lose_data="true"),
+        "faults[0]: expected no lose_data with redis.flush",
+    ),
+    "often without a pause": (with_fault(at="1s", do="redis.flush", times="3"), "faults[0]: expected every beside times"),
+    "nobody": (with_fault(at="1s", do="connections.kill", target="0%"), "faults[0].target: expected a share above 0%"),
+    "a way that there is not": (with_fault(at="1s", do="connections.kill", how="nicely"), "faults[0]: expected reset for how"),
+    "a node too many": (
+        with_fault(at="1s", do="node.kill", target="node:2"),
+        "faults[0].target: there is no node 'node:2' (did you mean node:1?)",
+    ),
+    "a client that there is not": (
+        with_fault(at="1s", do="connections.kill", target="tap"),
+        "faults[0].target: there is no client 'tap' (did you mean tab?)",
+    ),
+    "a network that there is not": (
+        with_fault(at="1s", do="network.change", how="moble"),
+        "faults[0].how: there is no network 'moble' (did you mean mobile?)",
+    ),
+    "two nodes parted": (
+        with_fault(at="1s", do="partition", between="['node:0', 'node:1']", for_="1s"),
+        "faults[0].between: expected a node, and redis or the id of clients",
+    ),
+    "a node parted from nobody": (
+        with_fault(at="1s", do="partition", between="['node:0', rediss]", for_="1s"),
+        "faults[0].between[1]: there is no client 'rediss'",
+    ),
     "a health that is none": (
         expecting("health: {node: 'node:0', is: fine, during: redis.hang}"),
         "health.is: expected 'ready', 'degraded' or 'draining', got 'fine'",
     ),
+    "the health of a node too many": (
+        expecting("health: {node: 'node:1', is: degraded, during: redis.hang}"),
+        "health.node: there is no node 'node:1'",
+    ),
+    "a client on a node too many": (with_client(node="'node:1'"), "clients[0].node: there is no node 'node:1'"),
 }
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_the_shape_of_what_is_not_built_yet_is_checked(name: str) -> None:
-    text, said = SHAPES[name]
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_fault_that_cannot_be_is_refused(name: str) -> None:
+    text, said = FAULTY[name]
 
     found = problems(text)
 
@@ -243,7 +273,7 @@ def test_the_shape_of_what_is_not_built_yet_is_checked(name: str) -> None:
 
 def test_a_file_that_is_wrong_as_well_is_wrong() -> None:
     with pytest.raises(BadScenario) as refused:
-        read(SMALL + "server: {nodes: 2}\nsweeep: 3")
+        read(SMALL + "server: {config: {access: http}}\nsweeep: 3")
 
     assert not isinstance(refused.value, NotBuiltYet)
     assert len(refused.value.problems) == 2

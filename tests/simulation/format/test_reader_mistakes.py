@@ -100,7 +100,7 @@ WRONG = {
     ),
     "too many steps": (with_client(script="[" + "auth, " * 1001 + "]"), "script: expected at most 1000 of them"),
     "two ways of reading": (with_client(reading="{rate: 1kB/s, stop: 1s}"), "reading: expected exactly one of rate and stop"),
-    "a node that is none": (with_client(node="'node:x'"), "node: expected 'node:0', got 'node:x'"),
+    "a node that is none": (with_client(node="'node:x'"), "node: expected a node such as node:0, got 'node:x'"),
     "a key without a value": (with_client(leave=""), "leave: expected a value, got nothing"),
     "a sweep backwards": (SMALL + "sweep: 5..1", "sweep: expected a range from the smaller to the larger"),
     "a sweep that is none": (SMALL + "sweep: 5", "sweep: expected a range of seeds such as 1..500, got 5"),

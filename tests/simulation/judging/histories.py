@@ -1,6 +1,9 @@
 """Histories of runs, told by hand or made by a small correct server. Times are in seconds; a moment passes with each step."""
 
+from typing import Literal
+
 from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.format.faults import FaultName
 from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import (
@@ -9,6 +12,9 @@ from vuemantics_ws.simulation.log import (
     ClientFacts,
     Closed,
     Emptied,
+    FaultBegan,
+    FaultEnded,
+    Health,
     Measured,
     NodeExited,
     Opened,
@@ -134,6 +140,16 @@ class Story:
 
     def leaves(self, client: str, *, code: int = 1000) -> "Story":
         return self.add(Closed(self.step(), self._numbers.pop(client), code, "", "browser" if code == 1000 else "server"))
+
+    def breaks(self, do: FaultName, number: int = 1, *, loses_data: bool = False, evidence: str | None = "seen") -> "Story":
+        return self.add(FaultBegan(self.step(), number, do, "node:0", evidence, loses_data))
+
+    def mends(self, do: FaultName, number: int = 1, *, evidence: str | None = "seen") -> "Story":
+        return self.add(FaultEnded(self.step(), number, do, "node:0", evidence))
+
+    def says(self, state: Literal["ready", "degraded", "draining", "silent"]) -> "Story":
+        """Of its health."""
+        return self.add(Health(self.step(), "node:0", state))
 
     def measures(self, **tables: int) -> "Story":
         return self.add(Measured(self.step(), {**EMPTY, **tables}))

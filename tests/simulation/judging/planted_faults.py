@@ -105,7 +105,7 @@ PLANTED = (
     Planted(
         "documented",
         "a-node-that-falls",
-        "a node ended with exit code 3 without being told to",
+        "node:0 ended with exit code 3 without being told to",
         ("convergence", "the end arrives", "no seam", "no residue", "taken"),
     ),
     Planted(

@@ -14,6 +14,7 @@ from vuemantics_ws.simulation.log import Began, Log
 from vuemantics_ws.simulation.node import GATEWAY
 from vuemantics_ws.simulation.planning.plan import make_plan
 from vuemantics_ws.simulation.site import Rules, Tokens
+from vuemantics_ws.simulation.system import System
 from vuemantics_ws.simulation.world import World
 
 BROKEN_NODE = ("-m", "tests.simulation.judging.broken_node")
@@ -97,8 +98,8 @@ class _Acting(World):
 
     acts: tuple[Act, ...] = ()
 
-    def _schedule(self, url: str, tokens: Tokens) -> None:
-        super()._schedule(url, tokens)
+    def _schedule(self, system: System, tokens: Tokens) -> None:
+        super()._schedule(system, tokens)
         for act in self.acts:
             browser = self._browsers[act.client]
             if act.does == "stops reading":

@@ -272,7 +272,7 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
         "what it had given up",
     ),
     "a node that fell": (documented, Story().joins("desk").is_over(code=-11, asked=False), "exit code -11 without being told"),
-    "a node that did not end well": (documented, Story().joins("desk").is_over(code=1), "a node ended with exit code 1"),
+    "a node that did not end well": (documented, Story().joins("desk").is_over(code=1), "node:0 ended with exit code 1"),
 }
 
 

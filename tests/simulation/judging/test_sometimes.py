@@ -32,6 +32,9 @@ HAPPENED: dict[str, Story] = {
     "event published while no subscriber was connected": nobody_there(),
     "upload regenerated": story().publishes(CAT, 1, 1, end=True).publishes(CAT, 2, 1),
     "event dropped": story().publishes(CAT, 1, 1).publishes(CAT, 1, 1, verdict="duplicate", messy=True),
+    "subscribed between state write and publish": story().joins("desk").asks("desk", CAT).publishes(CAT, 1, 1).is_told(
+        "desk", CAT, known=True
+    ),
 }  # fmt: skip
 
 DID_NOT: dict[str, Story] = {
@@ -42,6 +45,7 @@ DID_NOT: dict[str, Story] = {
     "event published while no subscriber was connected": desk_and_phone_learn().publishes(DOG, 1, 1),
     "upload regenerated": story().publishes(CAT, 1, 1, end=True).publishes(CAT, 1, 2, verdict="after_terminal"),
     "event dropped": story().publishes(CAT, 1, 1),
+    "subscribed between state write and publish": both_follow().publishes(CAT, 1, 1),
 }
 
 

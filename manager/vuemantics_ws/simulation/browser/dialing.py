@@ -32,28 +32,30 @@ does, when it is asked.
 """
 
 
-def tcp(uri: WebSocketURI, *, receive_buffer_bytes: int | None = None) -> Dial:
+def tcp(uri: WebSocketURI, *, receive_buffer_bytes: int | None = None, by: tuple[str, int] | None = None) -> Dial:
     """Dial over TCP, and over TLS where the scheme says so.
 
     Args:
+        by: who passes it on, where the server is not reached itself.
         receive_buffer_bytes: what the kernel may hold for a browser that reads slowly. Its own default would take megabytes
             at once, and a slow reader would look like a fast one for a long time. Such a browser hears of its server's end
             through the kernel, too.
     """
     secure = True if uri.secure else None
+    host, port = by or (uri.host, uri.port)
+    server_name = uri.host if secure else None
 
     async def dial(make: Callable[[], asyncio.Protocol]) -> Any:
         loop = asyncio.get_running_loop()
         if receive_buffer_bytes is None:
-            return await loop.create_connection(make, uri.host, uri.port, ssl=secure)
-        address = (await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM))[0]
+            return await loop.create_connection(make, host, port, ssl=secure, server_hostname=server_name)
+        address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
         connected = socket.socket(address[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             connected.setblocking(False)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
             _move_away(connected)
             await loop.sock_connect(connected, address[4])
-            server_name = uri.host if secure else None
             return await loop.create_connection(
                 lambda: _InPieces(make()), sock=connected, ssl=secure, server_hostname=server_name
             )

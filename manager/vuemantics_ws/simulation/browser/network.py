@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
+from weakref import WeakSet
 
 from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.scenario import NetworkProfile
@@ -128,6 +129,7 @@ class Network:
         """Whether an outage ends what is connected."""
         self._outages = iter(()) if profile.outage is None else _outages(profile.outage, stream(seed, client, "outages"))
         self._outage = next(self._outages, None)
+        self._lanes: WeakSet[Lane] = WeakSet()
 
     @property
     def window_bytes(self) -> int:
@@ -140,7 +142,20 @@ class Network:
         Nothing goes to the server before the two have found each other, which takes a round trip.
         """
         outward = Lane(self._profile, self.latency_s, self._dice, opens_at=now + 2 * self.latency_s)
-        return outward, Lane(self._profile, self.latency_s, self._dice)
+        inward = Lane(self._profile, self.latency_s, self._dice)
+        self._lanes.update((outward, inward))
+        return outward, inward
+
+    def change(self, profile: NetworkProfile) -> None:
+        """The client is on another network from now on. What is connected stays so. Outages stay those that it had."""
+        self._profile = profile
+        self.latency_s = profile.latency.draw(self._dice)
+        for lane in self._lanes:
+            lane.change(profile, self.latency_s)
+
+    @property
+    def profile(self) -> NetworkProfile:
+        return self._profile
 
     def outage(self, now: float) -> Outage | None:
         """The outage that is, or else the next one; None where no more will come. Ask with times that never fall."""

@@ -14,6 +14,7 @@ from websockets.uri import WebSocketURI
 from vuemantics_ws.client.endings import GONE_WITHOUT_A_WORD
 from vuemantics_ws.gateway.quiet import QUIET
 from vuemantics_ws.messages import ClientPing, Message, encode
+from vuemantics_ws.simulation.browser.resetting import reset
 
 PING_INTERVAL_S = 30.0
 CLOSE_TIMEOUT_S = 2.0
@@ -114,6 +115,11 @@ class BrowserSocket(asyncio.Protocol):
         """Cut it, with a reset where the kernel does so. The tab hears of the end."""
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Cut it with a reset, whatever the kernel would do. The tab hears of the end."""
+        if self._transport is not None:
+            reset(self._transport)
 
     def abandon(self) -> None:
         """Cut it, and tell the tab nothing."""

@@ -25,7 +25,7 @@ from vuemantics_ws.simulation.browser.script import WELL_BEHAVED, Performance
 from vuemantics_ws.simulation.browser.socket import BrowserSocket
 from vuemantics_ws.simulation.browser.validator import read
 from vuemantics_ws.simulation.format.scenario import Step
-from vuemantics_ws.simulation.log import Authenticated, Closed, Log, Opened, Sent, Undocumented, Unreachable
+from vuemantics_ws.simulation.log import ONE, Authenticated, Closed, Log, Opened, Sent, Undocumented, Unreachable
 
 CONNECT_TIMEOUT_S = 10.0
 """What a connection may take, from the first packet to the upgrade."""
@@ -44,6 +44,7 @@ class Browser:
         dice: for the jitter of the backoff alone.
         numbers: gives each connection of a run its number.
         script: what each of its connections does once it is open, before it is an ordinary tab.
+        node: asked, whenever a connection is open, by which node.
         on_ready: called each time that it has become one: after ``auth_success`` and the script's last step.
     """
 
@@ -61,6 +62,7 @@ class Browser:
         backoff: Backoff | None = None,
         script: Sequence[Step] = WELL_BEHAVED,
         on_ready: Callable[["Browser"], None] | None = None,
+        node: Callable[[], str] = lambda: ONE,
     ) -> None:
         self.name = name
         self.rate_bytes_per_s: float | None = None
@@ -75,6 +77,7 @@ class Browser:
         self._backoff = backoff or Backoff()
         self._script = script
         self._on_ready = on_ready
+        self._node = node
         self._loop = asyncio.get_running_loop()
         self._delays = self._backoff.delays(dice)
         self._socket: BrowserSocket | None = None
@@ -140,6 +143,13 @@ class Browser:
             if socket is not None:
                 socket.abort()
 
+    def lose_connection(self) -> bool:
+        """Its connection is reset, and it comes back as it does after any loss. Whether there was one."""
+        if self._socket is None or not self._socket.is_open:
+            return False
+        self._socket.reset()
+        return True
+
     def pause_reading(self) -> None:
         """Take nothing more from the socket, nor from one that replaces it."""
         self.reads = False
@@ -162,7 +172,7 @@ class Browser:
     # What its sockets tell it.
 
     def opened(self, socket: BrowserSocket) -> None:
-        self._log.append(Opened(self._now(), socket.number, self.name, self._dialed_at))
+        self._log.append(Opened(self._now(), socket.number, self.name, self._dialed_at, self._node()))
         self._is_welcome = False
         self._performance = Performance(
             self._script,

@@ -6,14 +6,13 @@ It speaks TCP and knows nothing of what it carries. What it does can change at a
 import asyncio
 import contextlib
 import random
-import socket
-import struct
 from collections.abc import Collection
 from types import TracebackType
 from typing import Literal, Self, cast
 
 from vuemantics_ws.simulation.browser.flow import End, Flow
 from vuemantics_ws.simulation.browser.network import Lane, window_bytes
+from vuemantics_ws.simulation.browser.resetting import reset
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 
 Way = Literal["to the server", "to the client"]
@@ -21,8 +20,6 @@ WAYS: tuple[Way, Way] = ("to the server", "to the client")
 
 BACKLOG = 1024
 NOTHING_BETWEEN = NetworkProfile()
-
-_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
@@ -234,10 +231,7 @@ class _Side(asyncio.Protocol):
 
     def reset(self) -> None:
         if self.transport is not None:
-            with contextlib.suppress(OSError):
-                connected = self.transport.get_extra_info("socket")
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
-            self.transport.abort()
+            reset(self.transport)
 
     # What the loop tells it.
 
@@ -330,7 +324,8 @@ class _Way:
             return
         if end == "no more comes":
             self.is_done = True
-            sink.write_eof()
+            with contextlib.suppress(OSError):  # it has gone, and the loop has not noticed yet
+                sink.write_eof()
             self._pair.close_if_done()
         elif end == "closed":
             sink.close()

@@ -91,7 +91,7 @@ class RedisProcess:
         await self._guard_it(self._process.pid)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while self.is_running and not await self.line.answers(within_s=LOOK_EVERY_S * 10):
+                while self.is_running and not await self.line.answers(within_s=LOOK_EVERY_S * 10):  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_EVERY_S)
         except TimeoutError:
             raise self._unfit(f"redis was not ready within {START_TIMEOUT_S:g} s") from None

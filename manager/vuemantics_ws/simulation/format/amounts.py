@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, WrapValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from vuemantics_ws.errors import BadQuantity
@@ -24,9 +24,6 @@ SEEDS_MAX = 1_000_000
 
 CHOICES_MAX = 16
 """Names that one hint shows."""
-
-UNBUILT = "unbuilt"
-"""The type of the error for what is right, and not built yet."""
 
 
 class Model(BaseModel):
@@ -55,21 +52,6 @@ class Seeds(NamedTuple):
 def refuse(message: str) -> NoReturn:
     """End a validation with a sentence of ours."""
     raise PydanticCustomError("wrong", "{message}", {"message": message})
-
-
-def not_built(what: str) -> NoReturn:
-    """End a validation of something that the format knows and this version does not do."""
-    raise PydanticCustomError(UNBUILT, "{message}", {"message": f"{what} is not built yet"})
-
-
-def unbuilt(what: str) -> WrapValidator:
-    """Marks a key that the format knows and this version does not do. A mistake in its value comes first."""
-
-    def validate(value: Any, read: Callable[[Any], Any]) -> NoReturn:
-        read(value)
-        not_built(what)
-
-    return WrapValidator(validate)
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

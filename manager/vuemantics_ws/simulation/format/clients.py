@@ -15,13 +15,12 @@ from vuemantics_ws.simulation.format.amounts import (
     Model,
     Rate,
     nearest,
-    not_built,
     one_key_of,
     read_draw,
     refuse,
     show,
 )
-from vuemantics_ws.simulation.format.naming import COUNT_MAX, Count, Name
+from vuemantics_ws.simulation.format.naming import COUNT_MAX, Count, Name, NodeName
 
 TokenKind = Literal[
     "valid", "none", "expired", "not_yet_valid", "wrong_signature", "alg_none", "refresh", "no_expiry", "no_user", "garbage"
@@ -249,15 +248,6 @@ def _read_subscribe(value: Any) -> Any:
     return value
 
 
-def _read_node(value: Any) -> Any:
-    if isinstance(value, str) and re.fullmatch(r"node:[1-9][0-9]{0,3}", value):
-        not_built("more than one node")
-    return value
-
-
-_NODE = WithJsonSchema({"type": "string", "pattern": "^node:(0|[1-9][0-9]{0,3})$"})
-
-
 class Client(Model):
     """One browser tab, or a fleet of them."""
 
@@ -269,8 +259,8 @@ class Client(Model):
     """Who sits before it: a key of users. Of a fleet, member i belongs to user i modulo the users."""
     count: Count | None = None
     """Makes a fleet of so many."""
-    node: Annotated[Literal["node:0"], BeforeValidator(_read_node), _NODE] = "node:0"
-    """The node to which it connects."""
+    node: NodeName | None = None
+    """The node to which it connects, and to no other; by default all are spread over the nodes that take them."""
     join: Annotated[Join, PlainValidator(_read_join, json_schema_input_type=DurationDraw | Join)] = Join(at=Spread(0.0, 0.0))
     """When it opens: a time, a range, or the keys below."""
     subscribe: Annotated[

@@ -16,14 +16,13 @@ from vuemantics_ws.simulation.format.amounts import (
     Names,
     Rate,
     nearest,
-    not_built,
     refuse,
     show,
-    unbuilt,
 )
 from vuemantics_ws.simulation.format.faults import FaultNames
 from vuemantics_ws.simulation.format.metrics import METRIC_PATTERN, read_metric
-from vuemantics_ws.simulation.format.probes import PROBES, UNBUILT_PROBES
+from vuemantics_ws.simulation.format.naming import NodeName
+from vuemantics_ws.simulation.format.probes import PROBES
 
 Arm = Literal["real", "virtual"]
 Reason = Literal["duplicate", "stale", "after_terminal"]
@@ -32,15 +31,7 @@ Number = Annotated[int, Field(ge=0, le=10**9)]
 CloseNumber = Annotated[int, Field(ge=1000, le=4999)]
 
 
-def _read_after(value: Any) -> Any:
-    if value == "faults":
-        not_built("after: faults")
-    return value
-
-
 def _read_probe(value: Any) -> Any:
-    if value in UNBUILT_PROBES:
-        not_built("a probe of Redis")
     if isinstance(value, str) and value not in PROBES:
         refuse(f"expected one of {', '.join(PROBES)}; got {show(value)}{nearest(value, PROBES)}")
     return value
@@ -71,15 +62,10 @@ class TerminalExpected(Expected):
     """Which end it is; by default either."""
     within: Duration | None = None
     """How long it may take, from the latest of: the moment at which the end is due, the subscribe, and after."""
-    after: (
-        Annotated[
-            Literal["reconnect"],
-            BeforeValidator(_read_after),
-            WithJsonSchema({"enum": ["reconnect", "faults"]}),
-        ]
-        | None
-    ) = None
-    """What within counts from as well: reconnect is the client's newest auth_success, faults the end of the last fault."""
+    after: Literal["reconnect", "faults"] | None = None
+    """What within counts from as well: reconnect is the client's newest auth_success, faults the end of each fault that goes on
+    while it counts.
+    """
 
 
 class ReceivedExpected(Expected):
@@ -213,18 +199,18 @@ class ServerExpected(Model):
 
 
 class HealthExpected(Model):
-    """What a node says of its own health."""
+    """What a node says of its own health while a fault lasts, on the port where load balancers ask (`/readyz`)."""
 
     modes: Arms | None = None
     """The arms in which it is judged, by default all."""
-    node: Annotated[str, Field(pattern=r"^node:(0|[1-9][0-9]{0,3})$")]
+    node: NodeName
     """Which node."""
     state: Literal["ready", "degraded", "draining"] = Field(alias="is")
-    """What it says."""
+    """What it says. Degraded is one that cannot reach Redis: it keeps its clients, and takes no events."""
     during: FaultNames
     """During which faults."""
     within: Duration | None = None
-    """How long after their begin at most."""
+    """How long after the beginning of each at the latest, and until its end; by default at any time of it."""
 
 
 class RateExpected(Expected):
@@ -240,8 +226,8 @@ class RateExpected(Expected):
     """At least so often."""
     window: Duration = 1.0
     """The time over which it is counted."""
-    except_: Annotated[FaultNames, unbuilt("leaving faults out of a rate")] | None = Field(alias="except", default=None)
-    """Faults whose windows do not count."""
+    except_: FaultNames | None = Field(alias="except", default=None)
+    """Faults whose time does not count, nor the window after it."""
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
@@ -254,7 +240,7 @@ class RateExpected(Expected):
 class SometimesExpected(Expected):
     """Something that this scenario is about did happen, at least once: else it proves nothing."""
 
-    that: Annotated[str, BeforeValidator(_read_probe), WithJsonSchema({"enum": [*PROBES, *UNBUILT_PROBES]})]
+    that: Annotated[str, BeforeValidator(_read_probe), WithJsonSchema({"enum": [*PROBES]})]
     """What happened."""
 
 
@@ -297,7 +283,7 @@ class Expectation(Model):
     """How many published events the judge refuses."""
     server: ServerExpected | None = None
     """A figure that the server gives of itself."""
-    health: Annotated[HealthExpected, unbuilt("the health of a node")] | None = None
+    health: HealthExpected | None = None
     """What a node says of its own health."""
     rate: RateExpected | None = None
     """How often something happens in every window of the run."""

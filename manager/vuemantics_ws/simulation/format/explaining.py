@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from vuemantics_ws.simulation.format.amounts import UNBUILT, Model, choice, nearest, show
+from vuemantics_ws.simulation.format.amounts import Model, choice, nearest, show
 from vuemantics_ws.simulation.format.scenario import Scenario
 from vuemantics_ws.simulation.format.source import KeyPath, Problem, Source
 
@@ -45,8 +45,7 @@ def explain(invalid: ValidationError, source: Source) -> Iterator[Problem]:
             example = f", such as {_EXAMPLES[key]}" if key in _EXAMPLES else ""
             yield Problem(source.line_of(path[:-1]), path[:-1], f"expected the key {key}{example}")
         elif details["type"] not in ("missing", "extra_forbidden"):
-            is_unbuilt = details["type"] == UNBUILT
-            yield Problem(source.line_of(path), path, _sentence(details, path), unbuilt=is_unbuilt)
+            yield Problem(source.line_of(path), path, _sentence(details, path))
 
 
 def _path_of(details: ErrorDetails) -> KeyPath:

@@ -1,10 +1,12 @@
-"""The faults of a scenario file. Their shape is checked; making them happen is not built yet."""
+"""The faults of a scenario file: what goes wrong around the server, when, to what, and for how long."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from vuemantics_ws.simulation.format.amounts import Duration, DurationSpread, Model, refuse
+from vuemantics_ws.errors import BadQuantity
+from vuemantics_ws.quantities import parse_share
+from vuemantics_ws.simulation.format.amounts import Duration, DurationSpread, Model, refuse, show
 
 FaultName = Literal[
     "connections.kill",
@@ -22,33 +24,92 @@ FaultName = Literal[
 ]
 
 
+class FaultKind(NamedTuple):
+    """What a fault does, and which keys say more of it, beside those that all have."""
+
+    about: str
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+
+
+FAULTS: dict[FaultName, FaultKind] = {
+    "connections.kill": FaultKind("connections of clients are reset, on both sides", takes=("target", "how")),
+    "node.restart": FaultKind("a node is told to stop, and is started again", takes=("target", "down")),
+    "node.kill": FaultKind("a node is killed, and started again where down says when", takes=("target", "down")),
+    "node.pause": FaultKind("a node stands still: it keeps its sockets and answers nobody", ("for",), ("target",)),
+    "redis.down": FaultKind("Redis is killed, and started again afterwards", ("for",), ("lose_data",)),
+    "redis.hang": FaultKind("Redis stands still: it keeps its sockets and answers nobody", ("for",)),
+    "redis.restart": FaultKind("Redis is killed, and started again at once", takes=("lose_data",)),
+    "redis.flush": FaultKind("everything in Redis is gone, and nobody is told"),
+    "redis.kill_pubsub": FaultKind("Redis ends the connections of all subscribers"),
+    "partition": FaultKind("nothing passes between two, and neither is told", ("between", "for")),
+    "network.change": FaultKind("clients are on another network, whose name how says", ("how",), ("target", "for")),
+    "clock.jump": FaultKind("the clock jumps: in virtual time alone", ("for",), ("target",)),
+}
+"""What each of them does."""
+
+OF_CLIENTS: frozenset[FaultName] = frozenset({"connections.kill", "partition", "network.change"})
+"""Those that can befall the clients of a server that runs already."""
+
+_ALL = ("target", "between", "how", "for", "down", "lose_data")
+
+REDIS = "redis"
+
+
+LOSES_DATA = ("redis.down", "redis.restart")
+
+
+def share_of(target: str) -> float | None:
+    """The share of the clients that a target stands for; None where it is no share."""
+    if not target.endswith("%"):
+        return None
+    try:
+        return parse_share(target)
+    except BadQuantity:
+        return None
+
+
+def _rules() -> list[Any]:
+    """Which key goes with which fault, as a schema has it."""
+    return [
+        {
+            "if": {"properties": {"do": {"const": name}}, "required": ["do"]},
+            "then": {
+                "required": list(kind.needs),
+                "properties": {key: False for key in _ALL if key not in (*kind.needs, *kind.takes)},
+            },
+        }
+        for name, kind in FAULTS.items()
+    ]
+
+
+def _read_target(value: Any) -> Any:
+    if isinstance(value, str) and value.endswith("%") and not share_of(value):
+        refuse(f"expected a share above 0%, and at most 100%, got {show(value)}")
+    return value
+
+
 class Fault(Model):
     """Something that goes wrong around the server."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "if": {"properties": {"do": {"const": "partition"}}},
-            "then": {"required": ["between"]},
-            "else": {"not": {"required": ["between"]}},
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"allOf": _rules()})
 
     at: DurationSpread
     """When it happens."""
     do: FaultName
     """What happens."""
-    target: str | None = None
-    """To what: node:0, a client, or a share of the clients."""
+    target: Annotated[str | None, BeforeValidator(_read_target), WithJsonSchema({"type": "string"})] = None
+    """To what: node:0 (as by default), or of clients an id, or a share such as 20%; by default all of them."""
     between: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
-    """Of a partition: the two that no longer reach each other."""
-    how: str | None = None
-    """In which way."""
+    """Of a partition: the two that no longer reach each other: a node, and redis or the id of clients."""
+    how: Annotated[str, Field(min_length=1)] | None = None
+    """Of connections.kill: reset. Of network.change: the name of the network."""
     for_s: Duration | None = Field(alias="for", default=None)
     """How long it lasts."""
     down: Duration | None = None
-    """Of a restart: how long the node is gone."""
+    """Of node.restart and node.kill: how long the node is gone; one that was killed is gone for good by default."""
     lose_data: bool | None = None
-    """Of redis.restart: whether its data is gone."""
+    """Of redis.down and redis.restart: whether what was in Redis is gone."""
     times: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often it happens."""
     every: Duration | None = None
@@ -56,8 +117,16 @@ class Fault(Model):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if (self.do == "partition") is (self.between is None):
-            refuse("expected between with partition, and with nothing else")
+        kind = FAULTS[self.do]
+        given = {type(self).model_fields[name].alias or name for name in self.model_fields_set}
+        for key in kind.needs:
+            if key not in given:
+                refuse(f"expected {key} with {self.do}")
+        wrong = [key for key in _ALL if key in given and key not in (*kind.needs, *kind.takes)]
+        if wrong:
+            refuse(f"expected no {wrong[0]} with {self.do}")
+        if self.do == "connections.kill" and self.how not in (None, "reset"):
+            refuse(f"expected reset for how, got {show(self.how)}")
         if self.times > 1 and self.every is None:
             refuse("expected every beside times")
         return self
@@ -71,3 +140,5 @@ def read_names_of_faults(value: Any) -> Any:
 FaultNames = Annotated[
     list[FaultName], BeforeValidator(read_names_of_faults, json_schema_input_type=FaultName | list[FaultName])
 ]
+
+assert get_args(FaultName) == tuple(FAULTS)

@@ -10,6 +10,7 @@ from vuemantics_ws.simulation.format.amounts import refuse, show
 COUNT_MAX = 10_000
 """Members of one fleet. Sockets run out before."""
 
+_NODE = re.compile(r"^node:(0|[1-9][0-9]{0,3})$")
 _PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _NAME = re.compile(_PATTERN, re.ASCII)
 
@@ -25,4 +26,15 @@ def _read_name(value: Any) -> Any:
 Name = Annotated[
     str, BeforeValidator(_read_name), WithJsonSchema({"type": "string", "pattern": f"^{_PATTERN}$", "not": {"const": "all"}})
 ]
+
+
+def _read_node(value: Any) -> Any:
+    if isinstance(value, str) and not _NODE.fullmatch(value):
+        refuse(f"expected a node such as node:0, got {show(value)}")
+    return value
+
+
+NodeName = Annotated[str, BeforeValidator(_read_node), WithJsonSchema({"type": "string", "pattern": _NODE.pattern})]
+"""How nodes are called, everywhere: from node:0 on."""
+
 Count = Annotated[int, Field(ge=1, le=COUNT_MAX)]

@@ -8,8 +8,6 @@ PROBES: dict[str, str] = {
     "event published while no subscriber was connected": "an event was accepted while nobody who follows it was connected",
     "upload regenerated": "an upload began a new attempt after its end",
     "event dropped": "the judge refused an event",
+    "subscribed between state write and publish": "a subscribe and an event of its upload were under way at the same time",
 }
 """What each of them means."""
-
-UNBUILT_PROBES = ("subscribed between state write and publish",)
-"""Those that need Redis."""

@@ -9,11 +9,17 @@ from typing import Any
 from vuemantics_ws.errors import BadQuantity, BadSetting
 from vuemantics_ws.gateway.settings import SETTINGS, Settings, setting_named
 from vuemantics_ws.simulation.format.amounts import choice, nearest, show
+from vuemantics_ws.simulation.format.faults import REDIS, share_of
 from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
-from vuemantics_ws.simulation.format.scenario import Scenario
+from vuemantics_ws.simulation.format.scenario import NODES_MAX, Scenario
 from vuemantics_ws.simulation.format.source import KeyPath, Problem, Source
 
-OURS = frozenset({"host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"})
+OURS = frozenset(
+    {
+        *("host", "port", "control_host", "control_port", "secret", "trusted_proxy", "log_level"),
+        *("redis", "redis_prefix", "plain_prefix", "adopt", "node_name"),
+    }
+)
 """Settings that a simulation chooses itself."""
 
 _PASSED = ("queued", "vision_analysis", "description_audit", "embedding_generation", "indexing")
@@ -70,7 +76,11 @@ class _Names:
             "upload": _ids(_at(data, "uploads")),
             "client": _ids(_at(data, "clients")),
             "network": [*_keys(_at(data, "network")), *BUILT_IN_NETWORKS],
+            "node": [f"node:{number}" for number in range(_nodes(data))],
         }
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        return Problem(self._source.line_of(path), path, message)
 
     def of(self, kind: str) -> list[str]:
         return self._names[kind]
@@ -99,7 +109,11 @@ def check_names(source: Source) -> list[Problem]:
         around = _at(client, "join", "around")
         if isinstance(around, str) and around.count(".") == 1:
             problems += names.look_up("upload", (*path, "join", "around"), around.partition(".")[0])
+        problems += names.look_up("node", (*path, "node"), client.get("node"))
+    for index, fault in _entries(data, "faults"):
+        problems += _check_fault(names, ("faults", index), fault)
     for index, expectation in _entries(data, "expect"):
+        problems += names.look_up("node", ("expect", index, "health", "node"), _at(expectation, "health", "node"))
         for key, expected in expectation.items():
             for plural, kind in (("clients", "client"), ("uploads", "upload")):
                 value = expected.get(plural) if isinstance(expected, dict) else None
@@ -132,6 +146,39 @@ def _is_one_of(named: str, fleets: Mapping[str, int | None]) -> bool:
     if not colon or count is None:
         return entry in fleets and count is None and not colon
     return number.isdecimal() and len(number) < 9 and int(number) < count
+
+
+def _nodes(data: Any) -> int:
+    """How many there are, as far as that can be told."""
+    count = _at(data, "server", "nodes")
+    return count if type(count) is int and 1 <= count <= NODES_MAX else 1
+
+
+def _check_fault(names: _Names, path: KeyPath, fault: Mapping[str, Any]) -> Iterator[Problem]:
+    """That there is whatever it befalls. Whether it can be befallen is looked at first."""
+    do, target, between = fault.get("do"), fault.get("target"), fault.get("between")
+    if do in ("connections.kill", "network.change"):
+        if isinstance(target, str) and share_of(target) is None:
+            yield from names.look_up("client", (*path, "target"), target)
+    elif do in ("node.restart", "node.kill", "node.pause"):
+        yield from names.look_up("node", (*path, "target"), target)
+    if do == "network.change":
+        yield from names.look_up("network", (*path, "how"), fault.get("how"))
+    if do == "partition" and isinstance(between, list) and len(between) == 2:
+        yield from _check_partition(names, (*path, "between"), between)
+
+
+def _check_partition(names: _Names, path: KeyPath, between: Sequence[Any]) -> Iterator[Problem]:
+    """One of the two is a node, the other Redis or clients."""
+    nodes = [place for place, one in enumerate(between) if isinstance(one, str) and one.startswith("node:")]
+    if len(nodes) != 1:
+        yield names.problem(path, "expected a node, and redis or the id of clients")
+        return
+    (place,) = nodes
+    yield from names.look_up("node", (*path, place), between[place])
+    other = between[1 - place]
+    if other != REDIS:
+        yield from names.look_up("client", (*path, 1 - place), other)
 
 
 def _check_upload(source: Source, index: int, upload: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,7 +1,6 @@
 """What a scenario file says of the world: who is there, what happens, and what must come of it.
 
-The models mirror the file key by key. A key that the format has and that this version does not do yet is marked ``unbuilt``:
-using it is an error that says so, never something silently passed over. What the models cannot see, names that point elsewhere
+The models mirror the file key by key. What the models cannot see, names that point elsewhere
 in the file, is checked by :mod:`vuemantics_ws.simulation.format.references`.
 """
 
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vuemantics_ws.simulation.format.amounts import Duration, Model, SeedRange, not_built, refuse, show, unbuilt
+from vuemantics_ws.simulation.format.amounts import Duration, Model, SeedRange, refuse, show
 from vuemantics_ws.simulation.format.clients import (
     Client,
     Join,
@@ -67,12 +66,6 @@ __all__ = [
 NODES_MAX = 64
 
 
-def _read_nodes(value: Any) -> Any:
-    if type(value) is int and 1 < value <= NODES_MAX:
-        not_built("more than one node")
-    return value
-
-
 def _read_url(scheme: str) -> BeforeValidator:
     def read(value: Any) -> Any:
         if isinstance(value, str) and not value.startswith((f"{scheme}://", f"{scheme}s://")):
@@ -87,10 +80,10 @@ def _read_version(value: Any) -> Any:
 
 
 class Server(Model):
-    """The node under test."""
+    """The nodes under test."""
 
-    nodes: Annotated[int, Field(ge=1, le=NODES_MAX), BeforeValidator(_read_nodes)] = 1
-    """How many there are."""
+    nodes: Annotated[int, Field(ge=1, le=NODES_MAX)] = 1
+    """How many there are. Several are one system around a Redis of the run's own."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Settings of the gateway by their names."""
     url: Annotated[str, Field(pattern="^wss?://"), _read_url("ws")] | None = None
@@ -122,7 +115,7 @@ class Scenario(Model):
     duration: Duration
     """The hard stop. A scenario in which nothing is left to happen ends before it."""
     server: Server = Server()
-    """The node under test and its settings."""
+    """The nodes under test and their settings."""
     network: dict[Name, NetworkProfile] = Field(default_factory=dict)
     """Networks of the file's own, by name, for clients beside lan, wifi and mobile."""
     users: Annotated[dict[Name, User], Field(min_length=1)]
@@ -131,7 +124,7 @@ class Scenario(Model):
     """What is uploaded, and what its workers publish."""
     clients: Annotated[list[Client], Field(min_length=1)]
     """The browser tabs that watch."""
-    faults: Annotated[list[Fault], unbuilt("injecting faults")] = Field(default_factory=list)
+    faults: list[Fault] = Field(default_factory=list)
     """What goes wrong around the server."""
     expect: list[Expectation] = Field(default_factory=list)
     """What must come of it, beside the laws of delivery, which always hold."""

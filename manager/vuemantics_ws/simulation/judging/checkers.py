@@ -151,15 +151,16 @@ def _no_seam(history: History) -> Iterator[Seen]:
             continue
         before = history.newest(window.upload_id, by=window.asked_at)
         joined = history.newest(window.upload_id, by=window.start)
-        lasted = history.end_of(window) - max(window.start, history.reads_since(window)) >= history.soon_s
+        lasted = history.end_of(window) >= history.due_by(max(window.start, history.reads_since(window)))
+        calm = not history.is_disturbed(window.asked_at) and not history.is_disturbed(window.start)
         first = window.states[0] if window.states else None
         wrong = None
         record: Record | None = first
         what = _what(history, window)
-        if before is not None and window.known is False:
+        if calm and before is not None and window.known is False:
             wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {show(before.published)}"
             record = _answer(window) or before.published
-        elif before is not None and first is not None and first.version is not None and first.version < before.version:
+        elif calm and before is not None and first is not None and first.version is not None and first.version < before.version:
             wrong = f"{_who(window)} began with {show(first)} of {what}, which was at {show(before.published)}"
         elif first is None and (joined is not None or window.known) and lasted:
             wrong = f"{_who(window)} joined and never got the state of {what}"
@@ -173,7 +174,7 @@ def _no_seam(history: History) -> Iterator[Seen]:
 
 def _reached(history: History, window: Window, owed: Accepted) -> bool:
     """Whether the connection got this state or a newer one, and soon, unless it reads slowly."""
-    until = history.end_of(window) if history.is_slow(window) else window.start + history.soon_s
+    until = history.end_of(window) if history.is_slow(window) else history.due_by(window.start)
     return any(state.version is not None and state.version >= owed.version and state.at <= until for state in window.states)
 
 
@@ -237,11 +238,12 @@ def _lateness(history: History, window: Window) -> Iterator[Seen]:
             event = next(events, None)
         if oldest is None:
             continue
-        late_s = state.at - max(oldest.sent_at, window.start)
+        owed_at = max(oldest.sent_at, window.start)
         wrong = None
-        if late_s > history.soon_s:
+        if state.at > history.due_by(owed_at):
             what = "it" if oldest.version == state.version else show(oldest)
-            wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} {late_s:.1f} s after {what} was published"
+            late = f"{state.at - owed_at:.1f} s after {what} was published"
+            wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} {late}"
             wrong += "" if what == "it" else ", and nothing new before"
         yield _seen(window, state, wrong)
 
@@ -265,9 +267,9 @@ def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
     for window in history.owed():
         end = history.end_of(window)
         newest = history.newest(window.upload_id, by=end)
-        if newest is None or end - max(newest.at, window.start) < history.soon_s:
+        if newest is None or end < history.due_by(max(newest.at, window.start)):
             continue
-        if any(end - history.soon_s < accepted.at <= end for accepted in history.accepted(window.upload_id)):
+        if any(accepted.at <= end < history.due_by(accepted.at) for accepted in history.accepted(window.upload_id)):
             continue
         if end - history.reads_since(window) < history.soon_s and all(
             state.version != newest.version for state in window.states

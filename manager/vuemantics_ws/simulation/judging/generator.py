@@ -57,7 +57,7 @@ def generator(plan: Plan, history: History, latency: Durations, *, arm: Arm) -> 
 def _deeds(records: Iterable[Record]) -> Iterator[_Deed]:
     for record in records:
         if isinstance(record, Published):
-            yield _Deed(record.sent_at - record.scheduled_at, record)
+            yield _Deed(record.sent_at - record.scheduled_at - record.held_up_s, record)
         elif isinstance(record, Measured):
             yield _Deed(record.lag_s, record)
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.format.faults import FaultName
 from vuemantics_ws.simulation.log import (
     STATES,
     Authenticated,
     Began,
     Closed,
+    FaultBegan,
+    FaultEnded,
     Log,
     Measured,
     Opened,
@@ -31,6 +34,18 @@ from vuemantics_ws.simulation.log import (
 
 SOON_S = 1.0
 """What is owed must have come after so long: a delivery takes milliseconds, a busy machine may take its time."""
+
+RECOVERS_S = 5.0
+"""How long after a fault has ended things may still be on their way: somebody has to notice, to connect, and to look at what
+was missed.
+"""
+
+DISTURBS = frozenset(
+    {"node.pause", "redis.down", "redis.hang", "redis.restart", "redis.flush", "redis.kill_pubsub", "partition"}
+)
+"""The faults while which nothing need come soon. Those that end connections are none of them: who comes back is owed what
+everybody is who joins.
+"""
 
 Cause = Literal["join", "subscribe", "follow", "unknown"]
 
@@ -69,6 +84,16 @@ class Window:
     states: list[Received] = field(default_factory=list)
 
 
+class Disturbance(NamedTuple):
+    """A fault went on from ``begins`` until ``ends``, which is infinite as long as it does."""
+
+    number: int
+    do: FaultName
+    target: str
+    begins: float
+    ends: float
+
+
 class Accepted(NamedTuple):
     """An event that its server took. ``at`` is when it said so."""
 
@@ -93,6 +118,8 @@ class History:
         self.records: list[Record] = [began]
         self.soon_s = SOON_S
         """The same for this run: an observer that was late saw everything late."""
+        self.faults: list[Disturbance] = []
+        """All of them, in the order in which they began."""
         self.joined = 0
         """How many connections have authenticated."""
         self.connections: dict[int, Connection] = {}
@@ -115,6 +142,8 @@ class History:
             Closed: self._leave,
             Published: self._publish,
             Measured: self._measure,
+            FaultBegan: self._begin_fault,
+            FaultEnded: self._end_fault,
         }
         for record in taken:
             self.take(record)
@@ -151,6 +180,19 @@ class History:
 
     def end_of(self, window: Window) -> float:
         return self.ends_at if window.end is None else window.end
+
+    def due_by(self, at: float) -> float:
+        """By when what is owed from this time on must have come: soon, or soon after the faults that went on until then."""
+        due = at + self.soon_s
+        for fault in self.faults:
+            recovered = fault.ends + RECOVERS_S
+            if fault.do in DISTURBS and fault.begins <= due and at <= recovered:
+                due = max(due, recovered + self.soon_s)
+        return due
+
+    def is_disturbed(self, at: float) -> bool:
+        """Whether a fault went on then, or had just ended."""
+        return self.due_by(at) > at + self.soon_s
 
     def is_slow(self, window: Window) -> bool:
         """Whether nothing can be said of how soon this connection gets what it is owed. All else holds for it, too."""
@@ -196,6 +238,16 @@ class History:
 
     def _measure(self, record: Measured) -> None:
         self.soon_s = max(self.soon_s, SOON_S + record.lag_s)
+
+    def _begin_fault(self, record: FaultBegan) -> None:
+        self.faults.append(Disturbance(record.number, record.do, record.target, record.at, math.inf))
+        if record.loses_data:  # nobody is there who knows what those follow who are away
+            for user in self._follows:
+                if not self._present.get(user):
+                    self._distrust(user)
+
+    def _end_fault(self, record: FaultEnded) -> None:
+        self.faults = [fault._replace(ends=record.at) if fault.number == record.number else fault for fault in self.faults]
 
     def _publish(self, record: Published) -> None:
         self.published.append(record)

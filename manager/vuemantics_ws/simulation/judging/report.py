@@ -1,9 +1,9 @@
 """The verdict of a run: every law, every expectation, and what a person needs where one of them does not hold."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,10 +13,26 @@ from vuemantics_ws.simulation.judging.expectations import check_expectations
 from vuemantics_ws.simulation.judging.findings import Finding
 from vuemantics_ws.simulation.judging.generator import generator
 from vuemantics_ws.simulation.judging.history import SOON_S, History
+from vuemantics_ws.simulation.judging.injected import injected
 from vuemantics_ws.simulation.judging.latency import connect_time, latency_by_entry
 from vuemantics_ws.simulation.judging.percentiles import Durations
-from vuemantics_ws.simulation.log import Closed, Opened, Received, Record, Settled, Unreachable
+from vuemantics_ws.simulation.log import Closed, FaultBegan, FaultEnded, Opened, Received, Record, Settled, Unreachable
 from vuemantics_ws.simulation.planning.plan import Plan
+
+
+class FaultSeen(NamedTuple):
+    """A fault, with what was seen of its beginning and of its end; ``ended_at_s`` is None where it never ended."""
+
+    do: str
+    target: str
+    began_at_s: float
+    ended_at_s: float | None
+    seen: tuple[str, ...]
+
+    @property
+    def lasted(self) -> bool:
+        """Whether it was more than a moment."""
+        return self.ended_at_s is not None and self.ended_at_s - self.began_at_s >= 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,8 @@ class Report:
     interrupted: bool = False
     others_publish: bool = False
     """Of its uploads."""
+    nodes: tuple[str, ...] = ()
+    faults: tuple[FaultSeen, ...] = ()
     other_access: str = ""
     """The server's access rule, where it is not the one that the scenario was written for."""
 
@@ -86,7 +104,7 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
     """Judge a whole run, of either arm; or one that was ``interrupted``, as far as it came."""
     history = History(records)
     published = history.published
-    lags = Durations(record.sent_at - record.scheduled_at for record in published)
+    lags = Durations(record.sent_at - record.scheduled_at - record.held_up_s for record in published)
     closed = [record for record in history.records if isinstance(record, Closed)]
     received = [record for record in history.records if isinstance(record, Received)]
     by_entry = latency_by_entry(history)
@@ -100,7 +118,7 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
         cut_short=any(isinstance(record, Settled) and record.cut_short for record in history.records),
         lag_s=max(lags.at(0.99) if lags.count else 0.0, history.soon_s - SOON_S),
         laws=tuple(check_laws(history)),
-        rules=(generator(plan, history, latency, arm=arm),),
+        rules=(generator(plan, history, latency, arm=arm), *([injected(plan, history)] if plan.faults else [])),
         expectations=tuple(check_expectations(plan, history, arm=arm, interrupted=interrupted)),
         published=dict(Counter(record.verdict or "failed" for record in published)),
         received=dict(Counter(record.action for record in received)),
@@ -114,8 +132,19 @@ def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", inter
         connect_time=Durations(took_s for took_s in connect_times if took_s is not None).figures(),
         interrupted=interrupted,
         others_publish=not any(upload.published for upload in history.began.uploads.values()),
+        nodes=history.began.nodes,
+        faults=tuple(_faults(history.records)),
         other_access=history.began.access if history.began.access != plan.access else "",
     )
+
+
+def _faults(records: Iterable[Record]) -> Iterator[FaultSeen]:
+    ended = {record.number: record for record in records if isinstance(record, FaultEnded)}
+    for record in records:
+        if isinstance(record, FaultBegan):
+            end = ended.get(record.number)
+            seen = dict.fromkeys(each.evidence for each in (record, end) if each is not None and each.evidence is not None)
+            yield FaultSeen(record.do, record.target, record.at, end.at if end is not None else None, tuple(seen))
 
 
 def _together(parts: Iterable[Durations]) -> Durations:
@@ -148,6 +177,15 @@ def to_json(report: Report) -> dict[str, Any]:
         "connections": report.connections,
         "closes": report.closes,
         "unreachable": report.unreachable,
+        "nodes": list(report.nodes),
+        "faults": [
+            {
+                **fault._asdict(),
+                "began_at_s": round(fault.began_at_s, 3),
+                "ended_at_s": round(fault.ended_at_s, 3) if fault.ended_at_s is not None else None,
+            }
+            for fault in report.faults
+        ],
         **names,
     }
 

@@ -65,8 +65,8 @@ def _documented(history: History) -> Iterator[Seen]:
                 yield Seen(wrong, record, number, upload_id)
             case Received():
                 yield Seen(None, record, record.connection)
-            case NodeExited(code=code, asked=asked) if code != 0 or not asked:
-                yield Seen(f"a node ended with exit code {code}" + ("" if asked else " without being told to"), record)
+            case NodeExited(code=code, asked=asked, killed=False) if code != 0 or not asked:
+                yield Seen(f"{record.node} ended with exit code {code}" + ("" if asked else " without being told to"), record)
     yield from _unanswered(history)
     yield from _before_the_answer(history)
 
@@ -91,7 +91,7 @@ def _unanswered(history: History) -> Iterator[Seen]:
                     questions.pop(0)
         until = connection.closed.at if connection.closed is not None else history.ends_at
         for question in (question for questions in waiting.values() for question in questions):
-            if until - question.at >= history.soon_s:
+            if until >= history.due_by(question.at):
                 wrong = f"{connection.client} got no answer to its {question.action} of {_name(history, question.upload_id)}"
                 yield Seen(wrong, question, connection.number, question.upload_id)
 

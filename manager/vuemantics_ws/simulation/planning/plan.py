@@ -20,6 +20,7 @@ from vuemantics_ws.simulation.format.scenario import (
     Token,
     Upload,
 )
+from vuemantics_ws.simulation.planning.faults import PlannedFault, plan_faults
 from vuemantics_ws.simulation.planning.schedule import PlannedEvent, plan_events
 
 UPLOAD_RETURNS_S = Spread(0.05, 0.25)
@@ -70,6 +71,8 @@ class PlannedClient(NamedTuple):
     network: NetworkProfile | None = None
     reading: Reading | None = None
     script: tuple[Step, ...] | None = None
+    node: str | None = None
+    """The only one to which it connects; None for whichever takes it."""
 
 
 class Plan(NamedTuple):
@@ -80,10 +83,17 @@ class Plan(NamedTuple):
     users: tuple[str, ...]
     uploads: tuple[PlannedUpload, ...]
     clients: tuple[PlannedClient, ...]
+    faults: tuple[PlannedFault, ...] = ()
 
     @property
     def access(self) -> str:
         return str(self.scenario.server.config.get("access", "owner"))
+
+    @property
+    def needs_redis(self) -> bool:
+        """Whether what a node knows must outlive it, or be known to another. One alone that stays up keeps it in memory."""
+        ends = any(fault.do in ("node.restart", "node.kill") for fault in self.faults)
+        return self.scenario.server.nodes > 1 or ends or any(fault.is_for_redis for fault in self.faults)
 
     @property
     def last_action_s(self) -> float:
@@ -93,6 +103,7 @@ class Plan(NamedTuple):
             times += [client.join_s, *(subscribe.at_s for subscribe in client.subscribes), client.leave_s or 0.0]
             times.append(client.join_s + sum(step.wait or 0.0 for step in client.script or ()))
             times.append(client.join_s + (client.token.ttl or 0.0))
+        times += [fault.ends_s for fault in self.faults]
         return min(max(times), self.scenario.duration)
 
     def will_end(self, upload: PlannedUpload) -> bool:
@@ -113,14 +124,16 @@ def make_plan(scenario: Scenario, seed: int) -> Plan:
     """Throw the dice of every entity. The same scenario and seed make the same plan."""
     users = {name: members(name, user.count) for name, user in scenario.users.items()}
     uploads = [planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)]
-    there_is = _ThereIs(uploads, {**BUILT_IN_NETWORKS, **scenario.network}, seed)
+    networks = {**BUILT_IN_NETWORKS, **scenario.network}
+    there_is = _ThereIs(uploads, networks, seed)
     clients = [
         _plan_client(client, index, name, users[client.user], there_is)
         for client in scenario.clients
         for index, name in enumerate(members(client.id, client.members))
     ]
     everybody = tuple(name for names in users.values() for name in names)
-    return Plan(scenario, seed, everybody, tuple(uploads), tuple(clients))
+    faults = plan_faults(scenario, seed, [(client.name, client.entry) for client in clients], networks)
+    return Plan(scenario, seed, everybody, tuple(uploads), tuple(clients), tuple(faults))
 
 
 class _ThereIs:
@@ -169,6 +182,7 @@ def _plan_client(client: Client, index: int, name: str, users: Sequence[str], th
         network=there_is.networks[client.network] if client.network is not None else None,
         reading=client.reading,
         script=tuple(_with_id(step, there_is.ids) for step in client.script) if client.script is not None else None,
+        node=client.node,
     )
 
 

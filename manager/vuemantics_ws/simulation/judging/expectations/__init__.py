@@ -9,6 +9,7 @@ from vuemantics_ws.simulation.judging.expectations.case import Case
 from vuemantics_ws.simulation.judging.expectations.close import check_close
 from vuemantics_ws.simulation.judging.expectations.dropped import check_dropped
 from vuemantics_ws.simulation.judging.expectations.errors import check_errors
+from vuemantics_ws.simulation.judging.expectations.health import check_health
 from vuemantics_ws.simulation.judging.expectations.indistinguishable import check_indistinguishable
 from vuemantics_ws.simulation.judging.expectations.latency import check_connect_time, check_latency
 from vuemantics_ws.simulation.judging.expectations.rate import check_rate
@@ -29,6 +30,7 @@ CHECKS: dict[str, Callable[[Any, Case], Finding]] = {
     "indistinguishable": check_indistinguishable,
     "dropped": check_dropped,
     "server": check_server,
+    "health": check_health,
     "rate": check_rate,
     "sometimes": check_sometimes,
     "errors": check_errors,

@@ -20,7 +20,16 @@ def check_rate(expected: RateExpected, case: Case) -> Finding:
     about = f"{bounds(expected.min, expected.max)} {expected.of} a second in every {format_duration(expected.window)}"
     if expected.clients is not None:
         about += f" of {said(expected.clients, '')}"
-    moments = [record for record in _records(expected, case) if record.at <= case.settled_s]
+    if expected.except_ is not None:
+        about += f", but for {' and '.join(expected.except_)}"
+    left_out = [
+        (fault.begins, fault.ends + expected.window) for fault in case.history.faults if fault.do in (expected.except_ or ())
+    ]
+    moments = [
+        record
+        for record in _records(expected, case)
+        if record.at <= case.settled_s and not any(begins <= record.at <= ends for begins, ends in left_out)
+    ]
     if not moments and expected.min is None and expected.of in ("closes", "deliveries"):
         names = case.client_names(expected.clients)
         return judge("rate", about, case.history, (Seen(None, record) for record in _opened(case, names)))

@@ -90,6 +90,17 @@ def _dropped(history: History, clients: Clients) -> Iterator[Seen]:
             yield Seen(None, published, None, published.upload_id)
 
 
+def _subscribed_meanwhile(history: History, clients: Clients) -> Iterator[Seen]:
+    """The subscribe had been sent and was not answered, and neither was the event: which of the two the server met first is
+    not to be seen from outside.
+    """
+    for window in _windows(history, clients):
+        if window.cause == "subscribe":
+            for accepted in history.accepted(window.upload_id):
+                if accepted.published.sent_at <= window.start and window.asked_at <= accepted.at:
+                    yield Seen(None, accepted.published, window.connection.number, window.upload_id)
+
+
 SEEN: dict[str, Callable[[History, Clients], Iterator[Seen]]] = {
     "outbox used": _outbox_used,
     "conflated": _conflated,
@@ -98,6 +109,7 @@ SEEN: dict[str, Callable[[History, Clients], Iterator[Seen]]] = {
     "event published while no subscriber was connected": _published_while_nobody_was_connected,
     "upload regenerated": _regenerated,
     "event dropped": _dropped,
+    "subscribed between state write and publish": _subscribed_meanwhile,
 }
 """Where each probe is seen (:mod:`vuemantics_ws.simulation.format.probes`). ``clients`` narrows down what is of clients."""
 

@@ -84,4 +84,9 @@ def _since(expected: TerminalExpected, case: Case, client: PlannedClient, upload
         moments += [record.at for record in asked if record.at <= learned.state.at]
         if expected.after == "reconnect" and connection.authenticated_at is not None:
             moments += [connection.authenticated_at] if connection.authenticated_at <= learned.state.at else []
-    return max(moments)
+    since_s = max(moments)
+    if expected.after == "faults":
+        for fault in case.history.faults:
+            if fault.begins <= min(since_s + (expected.within or 0.0), learned.state.at):
+                since_s = max(since_s, min(fault.ends, learned.state.at))
+    return since_s

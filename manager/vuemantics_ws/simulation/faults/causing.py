@@ -1,0 +1,278 @@
+"""Makes the faults of a plan happen, and writes down what was seen of each: that it began, and that it was over.
+
+What is seen is never that it was asked for. A process that was killed has ended, one that stands still does not answer, of what
+was cut off something waits to pass.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from vuemantics_ws.client.control import Control
+from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
+from vuemantics_ws.simulation.browser.network import Network
+from vuemantics_ws.simulation.browser.tab import Browser
+from vuemantics_ws.simulation.faults.proxy import TcpProxy
+from vuemantics_ws.simulation.faults.redis_process import RedisProcess
+from vuemantics_ws.simulation.format.faults import REDIS
+from vuemantics_ws.simulation.format.networks import NetworkProfile
+from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Log
+from vuemantics_ws.simulation.planning.faults import PlannedFault
+from vuemantics_ws.simulation.system import Place, System
+
+SILENCE_S = 0.25
+"""Whoever has not answered for so long does not answer: it takes a millisecond otherwise."""
+
+NOTICED_S = 2.0
+"""How long what is to be seen may take to show."""
+
+LOOK_EVERY_S = 0.02
+
+Evidence = str | None
+
+
+class Causing:
+    """Causes what the plan has, until all of it is over or :meth:`run` is cancelled: then everything is made whole again.
+
+    Args:
+        browsers: the tabs of the run by their names.
+        networks: what lies between those and the nodes whose network changes.
+        now: seconds since the scenario began.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        browsers: Mapping[str, Browser],
+        networks: Mapping[str, Network],
+        log: Log,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._system = system
+        self._browsers = browsers
+        self._networks = networks
+        self._log = log
+        self._now = now
+        self._profiles: dict[int, dict[str, NetworkProfile]] = {}
+        """What the networks were before each change of them."""
+        self._run_ids: dict[int, bytes] = {}
+        self._stopping: dict[int, asyncio.Task[int | None]] = {}
+        self._begins: dict[str, Callable[[PlannedFault], Awaitable[Evidence]]] = {
+            "connections.kill": self._kill_connections,
+            "node.restart": self._stop_node,
+            "node.kill": self._kill_node,
+            "node.pause": self._pause_node,
+            "redis.down": self._kill_redis,
+            "redis.hang": self._hang_redis,
+            "redis.restart": self._kill_redis,
+            "redis.flush": self._flush_redis,
+            "redis.kill_pubsub": self._kill_subscribers,
+            "partition": self._part,
+            "network.change": self._change_networks,
+        }
+        self._ends: dict[str, Callable[[PlannedFault], Awaitable[Evidence]]] = {
+            "node.restart": self._start_node,
+            "node.kill": self._start_node,
+            "node.pause": self._resume_node,
+            "redis.down": self._start_redis,
+            "redis.hang": self._resume_redis,
+            "redis.restart": self._start_redis,
+            "partition": self._join,
+            "network.change": self._change_networks_back,
+        }
+
+    async def run(self, faults: tuple[PlannedFault, ...]) -> None:
+        """Each at its time, whatever the others do.
+
+        Raises:
+            EnvironmentUnfit: what was ended cannot be started again.
+        """
+        causing = [asyncio.ensure_future(self._cause(fault)) for fault in faults]
+        try:
+            if causing:
+                await asyncio.gather(*causing)
+        finally:
+            tasks = [*causing, *self._stopping.values()]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            self._system.heal()
+
+    async def _cause(self, fault: PlannedFault) -> None:
+        await asyncio.sleep(max(0.0, fault.at_s - self._now()))
+        seen = await self._begins[fault.do](fault)
+        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.loses_data))
+        if fault.do in self._ends and fault.lasts_s is not None:
+            begins_at = fault.at_s
+            if fault.number in self._stopping:
+                await self._stopping[fault.number]
+                begins_at = self._now()  # it is gone only now
+            await asyncio.sleep(max(0.0, begins_at + fault.lasts_s - self._now()))
+            seen = await self._ends[fault.do](fault)
+        elif fault.lasts_s is None:
+            seen = "for good"
+        self._log.append(FaultEnded(self._now(), fault.number, fault.do, fault.target, seen))
+
+    # Clients.
+
+    async def _kill_connections(self, fault: PlannedFault) -> Evidence:
+        count = sum(self._browsers[name].lose_connection() for name in sorted(fault.clients))
+        return f"{count} connections were reset" if count else None
+
+    async def _change_networks(self, fault: PlannedFault) -> Evidence:
+        assert fault.network is not None
+        networks = {name: self._networks[name] for name in sorted(fault.clients)}
+        self._profiles[fault.number] = {name: network.profile for name, network in networks.items()}
+        for network in networks.values():
+            network.change(fault.network)
+        return _changed(networks)
+
+    async def _change_networks_back(self, fault: PlannedFault) -> Evidence:
+        networks = {name: self._networks[name] for name in sorted(fault.clients)}
+        for name, network in networks.items():
+            network.change(self._profiles[fault.number][name])
+        return _changed(networks)
+
+    # Nodes.
+
+    def _place(self, fault: PlannedFault) -> Place:
+        assert fault.node is not None
+        return self._system.place(fault.node)
+
+    async def _stop_node(self, fault: PlannedFault) -> Evidence:
+        place = self._place(fault)
+        if not place.is_up:
+            return None
+        stopping = self._stopping[fault.number] = asyncio.ensure_future(self._system.stop(place))
+
+        async def takes_nobody() -> bool:
+            return stopping.done() or await _state(place.control) != "ready"
+
+        return await self._until(takes_nobody, "it takes nobody any more")
+
+    async def _kill_node(self, fault: PlannedFault) -> Evidence:
+        place = self._place(fault)
+        if not place.is_up:
+            return None
+        return f"it ended with exit code {await self._system.kill(place)}"
+
+    async def _start_node(self, fault: PlannedFault) -> Evidence:
+        place = self._place(fault)
+        began_at = self._now()
+        await self._system.start(place)
+        return f"it was ready again after {self._now() - began_at:.1f} s"
+
+    async def _pause_node(self, fault: PlannedFault) -> Evidence:
+        place = self._place(fault)
+        if not place.is_up:
+            return None
+        self._system.pause(place)
+        return "it does not answer" if not await _answers(place.control) else None
+
+    async def _resume_node(self, fault: PlannedFault) -> Evidence:
+        place = self._place(fault)
+        if place.is_up:
+            self._system.resume(place)
+        return await self._until(lambda: _answers(place.control), "it answers again")
+
+    # Redis.
+
+    @property
+    def _redis(self) -> RedisProcess:
+        assert self._system.redis is not None
+        return self._system.redis
+
+    async def _kill_redis(self, fault: PlannedFault) -> Evidence:
+        if not self._redis.is_running:
+            return None
+        self._run_ids[fault.number] = await self._redis.run_id()
+        code = await self._redis.kill()
+        if fault.loses_data:
+            self._redis.lose_data()
+        return f"it ended with exit code {code}"
+
+    async def _start_redis(self, fault: PlannedFault) -> Evidence:
+        await self._redis.start()
+        if await self._redis.run_id() == self._run_ids.get(fault.number):
+            return None
+        return "another process answers" + (", with nothing in it" if fault.loses_data else "")
+
+    async def _hang_redis(self, fault: PlannedFault) -> Evidence:
+        if not self._redis.is_running:
+            return None
+        self._redis.pause()
+        return "it does not answer" if not await self._redis.line.answers(within_s=SILENCE_S) else None
+
+    async def _resume_redis(self, fault: PlannedFault) -> Evidence:
+        if not self._redis.is_running:
+            return None
+        self._redis.resume()
+        return await self._until(lambda: self._redis.line.answers(within_s=SILENCE_S), "it answers again")
+
+    async def _flush_redis(self, fault: PlannedFault) -> Evidence:
+        try:
+            count = await self._redis.flush()
+        except EnvironmentUnfit:
+            return None
+        return f"{count} keys are gone" if count else None
+
+    async def _kill_subscribers(self, fault: PlannedFault) -> Evidence:
+        try:
+            count = await self._redis.kill_pubsub()
+        except EnvironmentUnfit:
+            return None
+        return f"{count} connections of subscribers were ended" if count else None
+
+    # What lies between.
+
+    def _proxy(self, fault: PlannedFault) -> TcpProxy:
+        assert fault.node is not None
+        assert fault.other is not None
+        if fault.other == REDIS:
+            return self._system.to_redis[fault.node]
+        return self._system.to_node[fault.node, fault.other]
+
+    async def _part(self, fault: PlannedFault) -> Evidence:
+        """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end."""
+        proxy = self._proxy(fault)
+        proxy.cut_off()
+        count = proxy.connections
+        return f"{count} connections are cut off" if count else None
+
+    async def _join(self, fault: PlannedFault) -> Evidence:
+        proxy = self._proxy(fault)
+        held_bytes, passed_bytes = proxy.held_bytes, proxy.passed_bytes
+        proxy.heal()
+        if not held_bytes:
+            return None
+
+        async def passes() -> bool:
+            return proxy.passed_bytes > passed_bytes
+
+        return await self._until(passes, f"{held_bytes} bytes waited, and something passes again")
+
+    async def _until(self, is_so: Callable[[], Awaitable[bool]], evidence: str) -> Evidence:
+        until = self._now() + NOTICED_S
+        while not await is_so():
+            if self._now() >= until:
+                return None
+            await asyncio.sleep(LOOK_EVERY_S)
+        return evidence
+
+
+async def _answers(control: Control) -> bool:
+    return await _state(control) is not None
+
+
+async def _state(control: Control) -> str | None:
+    """What it says of itself; None where it does not answer."""
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            return (await control.health()).state
+    except (TimeoutError, VuemanticsError):
+        return None
+
+
+def _changed(networks: Mapping[str, Network]) -> Evidence:
+    return f"{len(networks)} clients are on another network" if networks else None

@@ -1,0 +1,110 @@
+"""The faults of a scenario with their dice thrown: what befalls whom, when, and until when."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from vuemantics_ws.simulation.dice import stream
+from vuemantics_ws.simulation.format.faults import LOSES_DATA, OF_CLIENTS, REDIS, Fault, FaultName, share_of
+from vuemantics_ws.simulation.format.networks import NetworkProfile
+from vuemantics_ws.simulation.format.scenario import Scenario
+
+AT_ONCE_S = 0.0
+
+
+class PlannedFault(NamedTuple):
+    """One time that a fault happens. ``number`` tells it from all others of a run.
+
+    ``lasts_s`` is how long it lasts: None for good, which only a killed node and a changed network do; a restart of a node
+    lasts longer, by what its stop and its start take. ``node`` is whom it befalls, or whom it parts from ``other``: Redis or
+    an entry of clients. ``clients`` are the names of those whom it befalls.
+    """
+
+    number: int
+    at_s: float
+    do: FaultName
+    lasts_s: float | None
+    node: str | None = None
+    other: str | None = None
+    clients: frozenset[str] = frozenset()
+    network: NetworkProfile | None = None
+    loses_data: bool = False
+
+    @property
+    def ends_s(self) -> float:
+        """When it ends at the soonest."""
+        return self.at_s + (self.lasts_s or 0.0)
+
+    @property
+    def is_for_redis(self) -> bool:
+        """Whether it makes no sense without Redis."""
+        return self.do.startswith("redis.") or self.other == REDIS
+
+    @property
+    def target(self) -> str:
+        """Whom it befalls, in words."""
+        if self.do.startswith("redis."):
+            return REDIS
+        if self.other is not None:
+            return f"{self.node} and {self.other}"
+        return self.node if self.node is not None else f"{len(self.clients)} clients"
+
+
+def plan_faults(
+    scenario: Scenario, seed: int, clients: Sequence[tuple[str, str]], networks: dict[str, NetworkProfile]
+) -> list[PlannedFault]:
+    """Every time of every fault, in the order in which they begin.
+
+    Args:
+        clients: of each its name and its entry.
+    """
+    found: list[PlannedFault] = []
+    for index, fault in enumerate(scenario.faults):
+        dice = stream(seed, f"fault {index}", "time")
+        begins_s = fault.at.draw(dice)
+        for time in range(fault.times):
+            whom = frozenset(_whom(fault, f"fault {index}/{time}", seed, clients))
+            found.append(_planned(fault, begins_s + time * (fault.every or 0.0), whom, networks))
+    found.sort(key=lambda planned: planned.at_s)
+    return [planned._replace(number=number) for number, planned in enumerate(found, start=1)]
+
+
+def _planned(fault: Fault, at_s: float, whom: frozenset[str], networks: dict[str, NetworkProfile]) -> PlannedFault:
+    node, other = fault.target, None
+    if fault.between is not None:
+        node, other = sorted(fault.between, key=lambda one: not one.startswith("node:"))
+    elif fault.do.startswith("node."):
+        node = fault.target or "node:0"
+    else:
+        node = None
+    lasts_s = fault.for_s
+    if fault.do in ("node.restart", "node.kill"):
+        lasts_s = fault.down if fault.do == "node.kill" else fault.down or AT_ONCE_S
+    elif fault.do in ("connections.kill", "redis.restart", "redis.flush", "redis.kill_pubsub"):
+        lasts_s = AT_ONCE_S
+    return PlannedFault(
+        number=0,
+        at_s=at_s,
+        do=fault.do,
+        lasts_s=lasts_s,
+        node=node,
+        other=other,
+        clients=whom,
+        network=networks[fault.how] if fault.do == "network.change" and fault.how is not None else None,
+        loses_data=fault.do == "redis.flush" or (fault.do in LOSES_DATA and bool(fault.lose_data)),
+    )
+
+
+def _whom(fault: Fault, purpose: str, seed: int, clients: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The clients that it befalls, drawn anew each time where it is a share of them."""
+    if fault.do not in OF_CLIENTS:
+        return
+    target = fault.target
+    if fault.between is not None:
+        target = next((one for one in fault.between if not one.startswith("node:")), None)
+    share = share_of(target) if target is not None else 1.0
+    for name, entry in clients:
+        if share is None:
+            if entry == target:
+                yield name
+        elif stream(seed, name, purpose).random() < share:
+            yield name
