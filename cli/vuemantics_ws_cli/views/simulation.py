@@ -37,6 +37,7 @@ _STYLES = {
     "waiting": "dim",
     "left": "dim",
 }
+_NODE_STYLES = {"ready": "green", "degraded": "yellow", "draining": "yellow", "silent": "red", "gone": "red"}
 _RANK = {"running": 0, "failed": 1, "completed": 2, "waiting": 3}
 _CLIENT_RANK = {"away": 0, "connecting": 1, "open": 2, "waiting": 3, "left": 4}
 
@@ -60,7 +61,9 @@ def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Cours
     """Everything at a glance: how far it is, the uploads, the clients, what the laws say so far. Never higher than ``size``."""
     wide = size.width >= WIDE
     airy = size.height >= AIRY
-    rows = max(3, size.height - 10 - 2 * airy if wide else (size.height - 13 - 3 * airy) // 2)
+    befallen = _befallen(board)
+    height = size.height - len(befallen)
+    rows = max(3, height - 10 - 2 * airy if wide else (height - 13 - 3 * airy) // 2)
     column = share(size.width, 2) if wide else size.width
     parts = [
         _uploads(list(board.uploads.values()), column, rows, ascii_only=size.ascii_only),
@@ -68,7 +71,7 @@ def live(board: Board, laws: LawsSoFar, *, title: str, size: Size, course: Cours
     ]
     air = [Text()] if airy else []
     tables = side_by_side(parts, size.width) if wide else [*parts[0], *air, *parts[1]]
-    above = [_heading(board, title, size, course), _measured(board, size, course)]
+    above = [_heading(board, title, size, course), _measured(board, size, course), *befallen]
     return Group(*above, *air, *tables, *air, _laws_so_far(laws), *_way_in(board))
 
 
@@ -98,6 +101,29 @@ def _measured(board: Board, size: Size, course: Course | None) -> Text:
     if board.latency.count:
         line.append(f"  p50 {seconds(board.latency.at(0.5))}, p99 {seconds(board.latency.at(0.99))}")
     return line
+
+
+def _befallen(board: Board) -> list[Text]:
+    """How each of several nodes does, and what goes wrong: a line each, where there is something to say."""
+    lines = []
+    if len(board.nodes) > 1:
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for node in board.nodes.values():
+            line.append("  " if line else "").append(f"{node.name} ").append(node.state, _NODE_STYLES[node.state])
+            line.append(f" {node.open:,}")
+        lines.append(line)
+    if board.faults:
+        line = Text("faults: ", no_wrap=True, overflow="ellipsis")
+        for number, fault in enumerate(sorted(board.faults.values(), key=lambda fault: -fault.began_at_s)):
+            line.append(", " if number else "").append_text(_fault(fault))
+        lines.append(line)
+    return lines
+
+
+def _fault(fault: boards.FaultRow) -> Text:
+    if fault.ended_at_s is None:
+        return Text(f"{fault.do} of {printable(fault.target)} since {fault.began_at_s:.1f} s", "bold red")
+    return Text(f"{fault.do} at {fault.began_at_s:.1f} s", "dim")
 
 
 def _uploads(uploads: Sequence[UploadRow], width: int, rows: int, *, ascii_only: bool) -> list[Text]:
@@ -213,7 +239,9 @@ def watch_command(board: Board) -> str:
 
 def progress_line(board: Board) -> str:
     """The same in one line of plain text, for where nothing can move."""
+    broken = [f"{fault.do} of {printable(fault.target)}" for fault in board.faults.values() if fault.ended_at_s is None]
     return (
         f"{board.at_s:6.1f} s  {board.ended} of {len(board.uploads)} uploads ended, "
         f"{board.open} of {len(board.clients)} clients connected, {board.states} states received"
+        f"{', broken: ' if broken else ''}{', '.join(broken)}"
     )

@@ -32,6 +32,7 @@ def verdict(report: Report, *, replay: str, versions: str) -> RenderableType:
     parts: list[RenderableType] = [Text(), _Findings(report), Text()]
     for finding in report.broken():
         parts += [*_violation(finding, report), Text()]
+    parts += _befallen(report)
     parts += _summary(report)
     if not report.holds and report.other_access:
         said = f"the server's access rule is {report.other_access}, and the scenario was written for another"
@@ -69,6 +70,18 @@ def _row(finding: Finding, *, wide: bool, interrupted: bool) -> list[RenderableT
         about.append(f"\n{measured}", "dim")
     row: list[RenderableType] = [Text(said, STYLES[said]), Text(finding.name, "bold"), about, f"{finding.samples:,}"]
     return [*row, Text(measured)] if wide else row
+
+
+def _befallen(report: Report) -> list[RenderableType]:
+    """What went wrong on purpose, when, and what was seen of it."""
+    if not report.faults:
+        return []
+    lines: list[RenderableType] = [Text(f"{len(report.faults)} faults on {len(report.nodes)} nodes:")]
+    for fault in report.faults:
+        until = f" to {fault.ended_at_s:.1f} s" if fault.ended_at_s is not None and fault.lasted else ""
+        seen = f": {'; '.join(fault.seen)}" if fault.seen else ""
+        lines.append(Text(printable(f"  {fault.began_at_s:.1f}{until or ' s'}  {fault.do} of {fault.target}{seen}")))
+    return [*lines, Text()]
 
 
 def _summary(report: Report) -> list[RenderableType]:
