@@ -13,7 +13,7 @@ from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.judging.report import Report
-from vuemantics_ws.simulation.log import Authenticated, Began, Emptied, Log, NodeExited, Received, Record
+from vuemantics_ws.simulation.log import Authenticated, Began, Emptied, FaultBegan, Log, NodeExited, Opened, Received, Record
 from vuemantics_ws.simulation.node import Node
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.planning.visitors import plan_visitors
@@ -210,3 +210,32 @@ def test_of_a_server_elsewhere_the_control_port_must_be_named() -> None:
         Target.at("wss://example.org/ws/uploads")
     with pytest.raises(BadSetting, match="url: expected a URL that begins with ws:// or wss://"):
         Target.at("http://127.0.0.1:8765")
+
+
+@pytest.mark.slow
+def test_its_clients_can_be_befallen() -> None:
+    file = plan(
+        """\
+        server: {config: {access: owner}}
+        users: {alice: {}}
+        uploads: [{id: up, owner: alice, pipeline: [{stage: queued, for: 500ms}, {stage: indexing, for: 4s, steps: 20}]}]
+        clients: [{id: tab, user: alice, count: 2, reconnect: {initial: 200ms, jitter: 0}}]
+        faults:
+          - {at: 1s, do: connections.kill, target: tab}
+          - {at: 2s, do: partition, between: ["node:0", tab], for: 1s}
+        expect: [{terminal: {within: 1s, after: faults}}]
+        """,
+        duration="20s",
+    )
+
+    async def main() -> tuple[Report, Log]:
+        async with server(grace_s=5.0) as node:
+            log = Log()
+            return await visited(file, log, Target(node.url, node.control)), log
+
+    report, log = asyncio.run(main())
+
+    (killed, *_) = of(log, FaultBegan)
+    assert killed.evidence == "2 connections were reset"
+    assert len(of(log, Opened)) == 4
+    assert report.broken() == []
