@@ -188,6 +188,7 @@ class TestAroundRedis:
                 listed = run("connections", "--json", *second.at_control)
                 alone = run("connections", "--json", "--scope", "node", *second.at_control)
                 watched = run("watch", "--once", "--nodes", *second.at_control)
+                own = run("watch", "--once", "--connections", "--scope", "node", "--json", *second.at_control)
                 refused = run("kick", "1", *second.at_control)
                 kicked = run("kick", "1", "--node", "a", *second.at_control)
                 read_until(tab.stderr, "1012")
@@ -195,6 +196,7 @@ class TestAroundRedis:
         assert published.code == 0
         assert [(row["user"], row["node"]) for row in listed.objects] == [("alice", "a")]
         assert alone.objects == []
+        assert [page["rows"] for frame in own.objects for page in frame["views"]] == [[]]
         assert "2 nodes" in watched.lines[0]
         assert "redis" in watched.lines[0]
         assert [line.split()[:2] for line in watched.lines if line.startswith(("a ", "b "))][-2:] == [

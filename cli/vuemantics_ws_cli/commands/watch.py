@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vuemantics_ws_cli.exit_codes import ExitCode
-from vuemantics_ws_cli.listing import UploadFilter, UploadSort
+from vuemantics_ws_cli.listing import Scope, UploadFilter, UploadSort
 from vuemantics_ws_cli.options import DEFAULT_CONTROL, AsJson, ControlUrl, examples
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def watch(
             show_default=False,
         ),
     ] = None,
+    scope: Scope = "cluster",
     every: Annotated[str, typer.Option("--every", metavar="DURATION", help="How often, from 250ms to 60s.")] = "1s",
     once: Annotated[bool, typer.Option("--once", metavar="", help="Show one frame and end.")] = False,
     count: Annotated[
@@ -99,6 +100,7 @@ def watch(
         raise BadSetting("expected --once or --count, got both", setting="--once")
     wanted = _Wanted(
         query=Query(_view(uploads=uploads, subscriptions=subscriptions, connections=connections, nodes=nodes), filter, sort),
+        scope=scope,
         limit=limit,
         every_s=every_s,
         count=1 if once else count,
@@ -116,6 +118,7 @@ class _Wanted:
     """What was asked for, read and checked."""
 
     query: "Query"
+    scope: Scope
     limit: int | None
     every_s: float
     count: int | None
@@ -161,6 +164,7 @@ async def _watch(wanted: "_Wanted", url: str) -> None:
             console=console,
             clock=SystemClock(),
             dice=system_random(),
+            scope=wanted.scope,
             limit=wanted.limit,
             every_s=wanted.every_s,
             count=wanted.count,
@@ -182,7 +186,13 @@ async def _write(wanted: "_Wanted", control: "Control", console: "Console") -> N
     fits = console.is_terminal and not wanted.as_json
     rows = max(ROWS_LEAST, size.height - LINES_BESIDE_ROWS) if fits else ROWS_IN_A_PIPE
     asked = frames(
-        control, wanted.query, limit=wanted.limit or rows, every_s=wanted.every_s, dice=system_random(), keep_trying=False
+        control,
+        wanted.query,
+        scope=wanted.scope,
+        limit=wanted.limit or rows,
+        every_s=wanted.every_s,
+        dice=system_random(),
+        keep_trying=False,
     )
     written = 0
     async with contextlib.aclosing(asked):

@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from vuemantics_ws.client.backoff import Backoff
-from vuemantics_ws.client.control import Control
+from vuemantics_ws.client.control import Control, Scope
 from vuemantics_ws.errors import EnvironmentUnfit, Refused
 from vuemantics_ws_cli.watching.browsing import ASKED, Query
 
@@ -23,7 +23,7 @@ class Gone(NamedTuple):
 
 
 async def frames(
-    control: Control, query: Query, *, limit: int, every_s: float, dice: random.Random, keep_trying: bool
+    control: Control, query: Query, *, scope: Scope, limit: int, every_s: float, dice: random.Random, keep_trying: bool
 ) -> AsyncGenerator[dict[str, Any] | Gone, None]:
     """Every frame, for as long as it is asked. Use it under :func:`contextlib.aclosing`.
 
@@ -38,7 +38,13 @@ async def frames(
     while True:
         try:
             asked = control.frames(
-                ASKED[query.view], filter=query.filter, sort=query.sort, limit=limit, offset=query.offset, every_s=every_s
+                ASKED[query.view],
+                filter=query.filter,
+                sort=query.sort,
+                limit=limit,
+                offset=query.offset,
+                every_s=every_s,
+                scope=scope,
             )
             async with contextlib.aclosing(asked):
                 async for frame in asked:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.client.control import Control
+from vuemantics_ws.client.control import Control, Scope
 from vuemantics_ws.errors import BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws_cli.console import size_of
 from vuemantics_ws_cli.views.amounts import age
@@ -41,6 +41,7 @@ class LiveTables:
         console: Console,
         clock: Clock,
         dice: random.Random,
+        scope: Scope,
         limit: int | None,
         every_s: float,
         count: int | None,
@@ -50,6 +51,7 @@ class LiveTables:
         self._console = console
         self._clock = clock
         self._dice = dice
+        self._scope = scope
         self._limit = limit
         self._every_s = every_s
         self._left = count
@@ -140,6 +142,7 @@ class LiveTables:
         return frames(
             self._control,
             query,
+            scope=self._scope,
             limit=self._rows_wanted(),
             every_s=self._every_s,
             dice=self._dice,
