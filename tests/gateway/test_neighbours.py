@@ -293,15 +293,15 @@ class TestWhileRedisIsAway:
         caplog.set_level(logging.INFO, "vuemantics_ws.brokers.redis.readiness")
 
         async def act(members: list[Member]) -> Any:
-            a, _ = members
+            a, b = members
             async with browser(a.node, "alice") as tab:
                 before = await asked(a, "/readyz")
                 own_redis.kill()
-                await until(lambda: not a.node.broker.health.ready)
+                await until(lambda: not (a.node.broker.health.ready or b.node.broker.health.ready))
                 away = await asked(a, "/readyz"), await asked(a, "/healthz")
                 frame, page = await frame_of(a), await a.control.page("connections")
                 own_redis.start()
-                await until(lambda: a.node.broker.health.ready)
+                await until(lambda: a.node.broker.health.ready and b.node.broker.health.ready)
                 after = await asked(a, "/readyz")
                 await until(lambda: len(others(a)) == 1)
                 await tab.subscribe("u1")
@@ -315,11 +315,11 @@ class TestWhileRedisIsAway:
         assert (said["code"], said["since_s"] >= 0) == ("broker_away", True)
         assert said["message"].startswith(f"redis at 127.0.0.1:{own_redis.port}")
         assert frame["warnings"][0]["code"] == "broker_away"
-        assert frame["broker"]["reason"] == said["message"]
+        assert frame["broker"]["reason"].startswith(f"redis at 127.0.0.1:{own_redis.port}")
         assert [row["user"] for row in page["rows"]] == ["alice"]
         assert page["missing"] == ["b"]
         said_by_both = [record.getMessage() for record in caplog.records if record.name.endswith(".readiness")][2:]
-        assert [("answers" in words, "in 1 gap is made good" in words) for words in said_by_both] == [
+        assert [("answers" in words, "made good" in words) for words in said_by_both] == [
             *[(False, False)] * 2,
             *[(True, True)] * 2,
         ], said_by_both
