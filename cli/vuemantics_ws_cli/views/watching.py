@@ -148,7 +148,7 @@ def _neighbourhood(frame: Frame) -> list[tuple[int, Text]]:
     if not broker.get("ready", True):
         return [(2, count), (1, Text(f"{name} AWAY for {amounts.age(broker.get('since_s') or 0)}", "bold red"))]
     lag_ms = broker.get("lag_ms")
-    lag = f" {amounts.lag(lag_ms / 1000)}" if lag_ms is not None else ""
+    lag = "" if lag_ms is None else f" {amounts.lag(lag_ms / 1000)}" if lag_ms else " <1ms"  # some loops tell no less
     return [(2, count), (3, Text(f"{name}{lag}", "green"))]
 
 

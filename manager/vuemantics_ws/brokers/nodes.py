@@ -11,7 +11,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Answers(NamedTuple):
-    """What the other nodes said, in the order in which they did; ``missing`` names those that said nothing of use in time."""
+    """What the other nodes said, by their names in order; ``missing`` names those that said nothing of use in time."""
 
     answers: list[dict[str, Any]]
     missing: list[str]

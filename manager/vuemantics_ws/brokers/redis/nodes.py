@@ -196,6 +196,7 @@ class RedisNodes:
             pass  # whoever has not answered is missing, for whatever reason
         finally:
             del self._asked[said.number]
+        asked.answers.sort(key=lambda answer: (answer.name, answer.node_id))
         useful = {answer.node_id: answer.answer for answer in asked.answers if answer.answer is not None}
         names = {answer.node_id: answer.name for answer in asked.answers}
         names |= {other["id"]: other["name"] for other in self.others()}
