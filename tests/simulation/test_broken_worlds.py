@@ -89,6 +89,20 @@ def test_a_node_that_is_cut_off_from_redis_says_so_and_its_neighbour_goes_on() -
     assert "bytes waited" in ended.evidence
 
 
+@needs_redis
+def test_what_plain_publishers_say_to_redis_is_adopted_and_what_they_say_while_nobody_hears_is_lost() -> None:
+    head = TWO_NODES.replace("drain: 500ms", "drain: 500ms, access: open").replace("{id: up,", "{id: up, publisher: plain,")
+    expected = "{received: {action: upload_progress, min: 5}}"
+
+    report, log = played(plan(broken("{at: 1s, do: redis.kill_pubsub}", head=head, expect=expected), duration="40s"))
+
+    assert report.broken() == []
+    assert len(of(log, Published)) == 12 * 6
+    accepted = [published for published in of(log, Published) if published.verdict == "accepted"]
+    assert len(accepted) > 50
+    assert all(published.seq is not None and published.attempt is not None for published in accepted)
+
+
 ONE_NODE = """\
     server: {config: {grace: 8s, drain: 0s}}
     users: {u: {count: 4}}

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from vuemantics_ws.ambient import Clock, timestamp
 from vuemantics_ws.client.control import Receipt
 from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.simulation.log import Log, Published
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
+from vuemantics_ws.simulation.plain import UNHEARD, PlainPublishers
 from vuemantics_ws.simulation.planning.plan import PlannedUpload
 from vuemantics_ws.simulation.planning.schedule import PlannedEvent
 from vuemantics_ws.simulation.system import Place
@@ -66,6 +68,7 @@ class Publishing:
         number: of the worker: where it publishes first follows from it.
         now: seconds since the scenario began.
         until: what is due after this is never published.
+        plain: how it publishes where it knows nothing of us; None where it goes by the control port all the same.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Publishing:
         publishers: Publishers,
         log: Log,
         *,
+        plain: PlainPublishers | None,
         number: int,
         clock: Clock,
         now: Callable[[], float],
@@ -81,6 +85,8 @@ class Publishing:
     ) -> None:
         self._upload = upload
         self._publishers = publishers
+        self._plain = plain if not upload.versioned else None
+        self._hearing: set[asyncio.Task[None]] = set()
         self._number = number
         self._log = log
         self._clock = clock
@@ -103,7 +109,27 @@ class Publishing:
                 said = event_bytes(self._upload, event, timestamp(self._clock))
                 if version in copied:
                     self._said[version] = said
-            await self._publish(event, said)
+            if self._plain is None:
+                await self._publish(event, said)
+            else:
+                await self._publish_plainly(event, said, self._plain)
+        if self._hearing:
+            await asyncio.wait(self._hearing)
+
+    async def _publish_plainly(self, event: PlannedEvent, said: bytes, plain: PlainPublishers) -> None:
+        """The worker goes on at once; what became of the event is written down when it was heard."""
+        sent_at = self._now()
+        waiting = await plain.publish(said)
+
+        async def hear() -> None:
+            receipt = await plain.heard(waiting)
+            verdict = receipt.verdict if receipt is not None else UNHEARD
+            attempt, seq = (receipt.attempt, receipt.seq) if receipt is not None else (None, None)
+            self._note(event, said, sent_at=sent_at, verdict=verdict, attempt=attempt, seq=seq)
+
+        hearing = asyncio.ensure_future(hear())
+        self._hearing.add(hearing)
+        hearing.add_done_callback(self._hearing.discard)
 
     async def _publish(self, event: PlannedEvent, said: bytes) -> None:
         sent_at = self._now()
@@ -125,9 +151,21 @@ class Publishing:
         held_up_s = max(0.0, self._held_up_until - event.at_s) + (sent_at - times[0] if times else 0.0)
         if held_up_s:
             self._held_up_until = answered_at
+        self._note(
+            event,
+            said,
+            sent_at=sent_at,
+            verdict=verdict,
+            attempt=attempt,
+            seq=seq,
+            error=problem,
+            held_up_s=round(held_up_s, 6),
+        )
+
+    def _note(self, event: PlannedEvent, said: bytes, *, sent_at: float, **known: Any) -> None:
         self._log.append(
             Published(
-                at=answered_at,
+                at=self._now(),
                 scheduled_at=event.at_s,
                 sent_at=sent_at,
                 upload_id=self._upload.upload_id,
@@ -136,12 +174,8 @@ class Publishing:
                 stage=event.stage.value,
                 percent=event.percent,
                 size_bytes=len(said),
-                verdict=verdict,
-                attempt=attempt,
-                seq=seq,
-                error=problem,
                 messy=event.messy,
-                held_up_s=round(held_up_s, 6),
+                **known,
             )
         )
 

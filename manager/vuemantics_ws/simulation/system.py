@@ -18,6 +18,7 @@ from vuemantics_ws.simulation.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import ONE, Log, NodeExited
 from vuemantics_ws.simulation.node import GATEWAY, Node
+from vuemantics_ws.simulation.plain import PlainPublishers
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.site import Target
 from vuemantics_ws.simulation.worker import Workers
@@ -68,6 +69,8 @@ class System:
     ) -> None:
         self.places: list[Place] = []
         self.redis: RedisProcess | None = None
+        self.plain: PlainPublishers | None = None
+        """How plain workers publish where there is a Redis."""
         self.to_redis: dict[str, TcpProxy] = {}
         """By node, where a fault parts them."""
         self.to_node: dict[tuple[str, str], TcpProxy] = {}
@@ -124,6 +127,9 @@ class System:
             await self._all.enter_async_context(place.workers)
             self._watch(place)
         await self._start_proxies()
+        if self.redis is not None and any(not upload.versioned for upload in self._plan.uploads):
+            plain = PlainPublishers(self.redis.port, redis_prefix=self._settings.redis_prefix)
+            self.plain = await self._all.enter_async_context(plain)
 
     async def _settings_of(self, name: str) -> Settings:
         if self.redis is None:

@@ -157,7 +157,16 @@ class World:
         publishers = Publishers(system.places, tries_again=tries_again, now=self.now, until=until)
         happening = [
             asyncio.ensure_future(
-                Publishing(upload, publishers, self._log, number=number, clock=self._clock, now=self.now, until=until).run()
+                Publishing(
+                    upload,
+                    publishers,
+                    self._log,
+                    plain=system.plain,
+                    number=number,
+                    clock=self._clock,
+                    now=self.now,
+                    until=until,
+                ).run()
             )
             for number, upload in enumerate(self._plan.uploads)
             if upload.events

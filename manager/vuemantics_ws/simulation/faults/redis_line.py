@@ -44,6 +44,20 @@ class RedisLine:
                 self._hang_up()  # an answer that still comes must not be taken for the next one's
                 raise
 
+    async def next(self) -> Answer:
+        """What Redis says unasked, to one that has subscribed. Waits as long as it takes.
+
+        Raises:
+            EnvironmentUnfit: the connection has ended.
+        """
+        if self._line is None:
+            raise EnvironmentUnfit(f"nothing connects to redis at port {self._port}")
+        try:
+            return await _read(self._line[0])
+        except (OSError, EOFError, ValueError) as error:
+            self._hang_up()
+            raise EnvironmentUnfit(f"the connection to redis at port {self._port} was lost") from error
+
     async def answers(self, *, within_s: float = ANSWER_TIMEOUT_S) -> bool:
         """Whether it answers a ping in time."""
         try:

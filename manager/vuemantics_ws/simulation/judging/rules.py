@@ -135,8 +135,8 @@ def _taken(history: History) -> Iterator[Seen]:
         wrong = None
         if published.verdict is None:
             wrong = f"an event could not be published: {published.error}"
-        elif published.messy:
-            pass
+        elif published.messy or (published.verdict == "unheard" and history.is_disturbed(published.sent_at)):
+            pass  # what a plain publisher says while nobody adopts it is lost to Redis itself
         elif not is_taken and not moved_by_a_slip.get(upload_id):
             wrong = f"an event of {name} was dropped as {published.verdict}, though nothing newer had been published"
         elif is_taken and version is not None and not is_new:

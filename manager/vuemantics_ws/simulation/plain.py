@@ -1,0 +1,99 @@
+"""Publishers that know nothing of this project: they say ``PUBLISH upload:<id>`` to Redis, and are told nothing.
+
+What became of their events is heard where nodes hear it, on the channels of states. An event that nobody adopted is not heard.
+"""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+from vuemantics_ws.brokers.redis.heads import read_state
+from vuemantics_ws.client.control import Receipt
+from vuemantics_ws.core.upload import Event
+from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.simulation.faults.redis_line import RedisLine
+
+HEARD_WITHIN_S = 1.0
+"""An event of which nothing has been heard for so long was refused, or nobody adopted it."""
+
+RETURNS_AFTER_S = 0.01
+"""How soon the listener comes back to a Redis that is gone: long before any node does, so that it misses nothing."""
+
+UNHEARD = "unheard"
+
+DIRECT = b"!"
+"""How a message begins that is no state."""
+
+
+class PlainPublishers:
+    """Publishes for all plain workers of a run, and listens to what comes of it. Use it as an async context manager."""
+
+    def __init__(self, port: int, *, redis_prefix: str) -> None:
+        self._speaking = RedisLine(port)
+        self._listening = RedisLine(port)
+        self._pattern = f"{redis_prefix}state:*"
+        self._waiting: dict[bytes, asyncio.Future[Receipt]] = {}
+        """By the digest of an event."""
+        self._hearing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._listening.ask("PSUBSCRIBE", self._pattern)
+        self._hearing = asyncio.get_running_loop().create_task(self._hear())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.wait([self._hearing])
+        await self._listening.__aexit__(None, None, None)
+        await self._speaking.__aexit__(None, None, None)
+
+    async def publish(self, event: bytes) -> "asyncio.Future[Receipt] | None":
+        """Say it, and go on. The future has the receipt once the event was heard of; ask for it by :meth:`heard`.
+
+        None for a copy, of which nothing will be heard. What Redis does not take is lost: such a publisher tries nothing again.
+        """
+        read = Event.read(event)
+        waiting = None
+        if read.digest not in self._waiting:
+            waiting = self._waiting[read.digest] = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(EnvironmentUnfit):  # which it logs and forgets
+            await self._speaking.ask("PUBLISH", f"upload:{read.upload_id}", event)
+        return waiting
+
+    async def heard(self, waiting: "asyncio.Future[Receipt] | None") -> Receipt | None:
+        """What became of it; None where nothing was heard in time."""
+        if waiting is None:
+            return None
+        await asyncio.wait([waiting], timeout=HEARD_WITHIN_S)
+        return waiting.result() if waiting.done() else None
+
+    async def _hear(self) -> None:
+        while True:
+            try:
+                said = await self._listening.next()
+            except EnvironmentUnfit:
+                await self._return()
+                continue
+            if (
+                isinstance(said, list)
+                and said[0] == b"pmessage"
+                and isinstance(said[3], bytes)
+                and not said[3].startswith(b"!")
+            ):
+                head = read_state(said[3], 0.0).head
+                waiting = self._waiting.get(head.digest)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(Receipt("", "accepted", head.version.attempt, head.version.seq, None))
+
+    async def _return(self) -> None:
+        while True:
+            try:
+                await self._listening.ask("PSUBSCRIBE", self._pattern)
+            except EnvironmentUnfit:
+                await asyncio.sleep(RETURNS_AFTER_S)
+            else:
+                return
