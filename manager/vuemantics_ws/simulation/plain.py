@@ -20,6 +20,9 @@ HEARD_WITHIN_S = 1.0
 RETURNS_AFTER_S = 0.01
 """How soon the listener comes back to a Redis that is gone: long before any node does, so that it misses nothing."""
 
+SETTLES_S = 0.25
+"""Where Redis has lost its data, an event may be given another version as soon as nodes have told what they know."""
+
 UNHEARD = "unheard"
 
 DIRECT = b"!"
@@ -27,14 +30,20 @@ DIRECT = b"!"
 
 
 class PlainPublishers:
-    """Publishes for all plain workers of a run, and listens to what comes of it. Use it as an async context manager."""
+    """Publishes for all plain workers of a run, and listens to what comes of it. Use it as an async context manager.
 
-    def __init__(self, port: int, *, redis_prefix: str) -> None:
+    Args:
+        settles_s: how long after an event was first heard of its version may still change.
+    """
+
+    def __init__(self, port: int, *, redis_prefix: str, settles_s: float = 0.0) -> None:
+        self._settles_s = settles_s
         self._speaking = RedisLine(port)
         self._listening = RedisLine(port)
         self._pattern = f"{redis_prefix}state:*"
-        self._waiting: dict[bytes, asyncio.Future[Receipt]] = {}
-        """By the digest of an event."""
+        self._waiting: dict[bytes, asyncio.Future[None]] = {}
+        self._newest: dict[bytes, Receipt] = {}
+        """Both by the digest of an event."""
         self._hearing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -51,25 +60,25 @@ class PlainPublishers:
         await self._listening.__aexit__(None, None, None)
         await self._speaking.__aexit__(None, None, None)
 
-    async def publish(self, event: bytes) -> "asyncio.Future[Receipt] | None":
-        """Say it, and go on. The future has the receipt once the event was heard of; ask for it by :meth:`heard`.
+    async def publish(self, event: bytes) -> bytes | None:
+        """Say it, and go on. Returns by what to ask for what became of it; None for a copy, of which nothing will be heard.
 
-        None for a copy, of which nothing will be heard. What Redis does not take is lost: such a publisher tries nothing again.
+        What Redis does not take is lost: such a publisher tries nothing again.
         """
         read = Event.read(event)
-        waiting = None
-        if read.digest not in self._waiting:
-            waiting = self._waiting[read.digest] = asyncio.get_running_loop().create_future()
+        is_copy = read.digest in self._waiting
+        if not is_copy:
+            self._waiting[read.digest] = asyncio.get_running_loop().create_future()
         with contextlib.suppress(EnvironmentUnfit):  # which it logs and forgets
             await self._speaking.ask("PUBLISH", f"upload:{read.upload_id}", event)
-        return waiting
+        return None if is_copy else read.digest
 
-    async def heard(self, waiting: "asyncio.Future[Receipt] | None") -> Receipt | None:
+    async def heard(self, digest: bytes) -> Receipt | None:
         """What became of it; None where nothing was heard in time."""
-        if waiting is None:
-            return None
-        await asyncio.wait([waiting], timeout=HEARD_WITHIN_S)
-        return waiting.result() if waiting.done() else None
+        await asyncio.wait([self._waiting[digest]], timeout=HEARD_WITHIN_S)
+        if digest in self._newest:
+            await asyncio.sleep(self._settles_s)
+        return self._newest.get(digest)
 
     async def _hear(self) -> None:
         while True:
@@ -85,9 +94,10 @@ class PlainPublishers:
                 and not said[3].startswith(b"!")
             ):
                 head = read_state(said[3], 0.0).head
+                self._newest[head.digest] = Receipt("", "accepted", head.version.attempt, head.version.seq, None)
                 waiting = self._waiting.get(head.digest)
                 if waiting is not None and not waiting.done():
-                    waiting.set_result(Receipt("", "accepted", head.version.attempt, head.version.seq, None))
+                    waiting.set_result(None)
 
     async def _return(self) -> None:
         while True:

@@ -119,10 +119,10 @@ class Publishing:
     async def _publish_plainly(self, event: PlannedEvent, said: bytes, plain: PlainPublishers) -> None:
         """The worker goes on at once; what became of the event is written down when it was heard."""
         sent_at = self._now()
-        waiting = await plain.publish(said)
+        digest = await plain.publish(said)
 
         async def hear() -> None:
-            receipt = await plain.heard(waiting)
+            receipt = await plain.heard(digest) if digest is not None else None
             verdict = receipt.verdict if receipt is not None else UNHEARD
             attempt, seq = (receipt.attempt, receipt.seq) if receipt is not None else (None, None)
             self._note(event, said, sent_at=sent_at, verdict=verdict, attempt=attempt, seq=seq)

@@ -18,7 +18,7 @@ from vuemantics_ws.simulation.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import ONE, Log, NodeExited
 from vuemantics_ws.simulation.node import GATEWAY, Node
-from vuemantics_ws.simulation.plain import PlainPublishers
+from vuemantics_ws.simulation.plain import SETTLES_S, PlainPublishers
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.site import Target
 from vuemantics_ws.simulation.worker import Workers
@@ -128,7 +128,8 @@ class System:
             self._watch(place)
         await self._start_proxies()
         if self.redis is not None and any(not upload.versioned for upload in self._plan.uploads):
-            plain = PlainPublishers(self.redis.port, redis_prefix=self._settings.redis_prefix)
+            settles_s = SETTLES_S if any(fault.loses_data for fault in self._plan.faults) else 0.0
+            plain = PlainPublishers(self.redis.port, redis_prefix=self._settings.redis_prefix, settles_s=settles_s)
             self.plain = await self._all.enter_async_context(plain)
 
     async def _settings_of(self, name: str) -> Settings:
