@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from tests.cli.drawing import drawn
 from tests.simulation.judging.histories import CAT, Story
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.board import Board, ClientRow, UploadRow
+from vuemantics_ws.simulation.board import Board, ClientRow, FaultRow, NodeRow, UploadRow
 from vuemantics_ws.simulation.judging.checkers import check_laws
 from vuemantics_ws_cli.views.simulation import Course, LawsSoFar, live, progress_line
 from vuemantics_ws_cli.views.size import Size
@@ -153,3 +153,27 @@ class TestLiveView:
 
     def test_a_line_for_where_nothing_moves_says_as_much(self) -> None:
         assert progress_line(busy_board()) == "  12.3 s  2 of 4 uploads ended, 1 of 5 clients connected, 0 states received"
+
+
+class TestWhatBreaks:
+    def board(self) -> Board:
+        board = busy_board(500, 500)
+        board.nodes = {
+            f"node:{number}": NodeRow(f"node:{number}", "degraded" if number else "ready", 200) for number in range(3)
+        }
+        board.faults = {1: FaultRow("redis.flush", "redis", 3.0, 3.0), 2: FaultRow("redis.hang", "redis", 9.0)}
+        return board
+
+    @pytest.mark.parametrize("width", [60, 80, 160])
+    @pytest.mark.parametrize("height", [24, 40])
+    def test_nodes_and_faults_are_shown_and_all_still_fits(self, width: int, height: int) -> None:
+        lines = drawn(live(self.board(), LAWS, title="busy, seed 1", size=Size(width, height)), width=width)
+
+        assert max(cell_len(line) for line in lines) <= width
+        assert len(lines) <= height
+        assert "node:0 ready 200  node:1 degraded 200  node:2 degraded 200" in "\n".join(lines)
+        assert "faults: redis.hang of redis since 9.0 s" in "\n".join(lines)
+
+    def test_a_line_of_plain_text_says_what_is_broken_now(self) -> None:
+        assert progress_line(self.board()).endswith(", broken: redis.hang of redis")
+        assert "broken" not in progress_line(busy_board())

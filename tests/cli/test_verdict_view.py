@@ -118,3 +118,15 @@ class TestVerdictView:
 
         assert "\x1b" not in line
         assert "upload\\x1b[2J" in line
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_faults_are_listed_with_their_times_and_with_what_was_seen(width: int) -> None:
+    story = Story().joins("desk").breaks("redis.hang", evidence="it does not answer").waits(5.0)
+    story.mends("redis.hang", evidence="it answers again").breaks("redis.flush", 2, evidence=None)
+
+    text = " ".join(shown(report_of(story), width).split())
+
+    assert "2 faults on 1 node:" in text
+    assert "0.0 to 5.0 s redis.hang of node:0: it does not answer; it answers again" in text
+    assert "5.0 s redis.flush of node:0: nothing was seen of it" in text

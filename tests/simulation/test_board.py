@@ -6,7 +6,7 @@ import pytest
 from tests.simulation.judging.histories import CAT, DOG, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.board import Board
-from vuemantics_ws.simulation.log import Began, ClientFacts, Received, Unreachable, UploadFacts
+from vuemantics_ws.simulation.log import Began, ClientFacts, NodeExited, Received, Unreachable, UploadFacts
 
 
 def board(story: Story) -> Board:
@@ -133,3 +133,24 @@ def test_an_upload_that_others_publish_is_what_the_clients_see_of_it() -> None:
 
     made = board(story.gets("desk", CAT, 1, 3, end=True))
     assert (made.uploads[CAT].state, made.ended, made.latency.count) == ("completed", 1, 0)
+
+
+def test_nodes_and_faults_are_as_they_were_seen_last() -> None:
+    story = Story().joins("desk").joins("phone").leaves("phone").says("degraded").breaks("redis.hang").breaks("redis.flush", 2)
+
+    made = board(story.mends("redis.flush", 2))
+
+    assert (made.nodes["node:0"].state, made.nodes["node:0"].open) == ("degraded", 1)
+    hang, flush = made.faults.values()
+    assert (hang.do, hang.ended_at_s) == ("redis.hang", None)
+    assert flush.ended_at_s is not None
+
+
+def test_a_node_that_ends_while_the_run_goes_on_ends_no_run() -> None:
+    story = Story().joins("desk")
+
+    gone = board(story.add(NodeExited(story.step(), -9, asked=True, killed=True)))
+    back = board(story.says("ready"))
+
+    assert (gone.phase, gone.nodes["node:0"].state) == ("running", "gone")
+    assert back.nodes["node:0"].state == "ready"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vuemantics_ws.simulation.log import Published, Received, Record
+from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Health, Published, Received, Record
 from vuemantics_ws_cli.console import printable
 
 
@@ -16,6 +16,10 @@ def record_line(record: Record, upload_names: Mapping[str, str], client_names: M
     words.append(str(record.__struct_config__.tag).replace("_", " "))
     action, code = getattr(record, "action", None), getattr(record, "code", None)
     words += [str(part) for part in (action, code, getattr(record, "reason", None)) if part not in (None, "")]
+    if isinstance(record, FaultBegan | FaultEnded):
+        words.append(f"{record.do} of {record.target}: {record.evidence or 'nothing was seen of it'}")
+    elif isinstance(record, Health):
+        words.append(f"of {record.node}: {record.state}")
     upload_id = getattr(record, "upload_id", None)
     if upload_id is not None:
         words.append(upload_names.get(upload_id, upload_id))

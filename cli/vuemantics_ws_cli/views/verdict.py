@@ -76,11 +76,14 @@ def _befallen(report: Report) -> list[RenderableType]:
     """What went wrong on purpose, when, and what was seen of it."""
     if not report.faults:
         return []
-    lines: list[RenderableType] = [Text(f"{len(report.faults)} faults on {len(report.nodes)} nodes:")]
+    said = [
+        f"{count} {what}{'s' * (count != 1)}" for count, what in ((len(report.faults), "fault"), (len(report.nodes), "node"))
+    ]
+    lines: list[RenderableType] = [Text(f"{' on '.join(said)}:")]
     for fault in report.faults:
         until = f" to {fault.ended_at_s:.1f} s" if fault.ended_at_s is not None and fault.lasted else ""
-        seen = f": {'; '.join(fault.seen)}" if fault.seen else ""
-        lines.append(Text(printable(f"  {fault.began_at_s:.1f}{until or ' s'}  {fault.do} of {fault.target}{seen}")))
+        seen = "; ".join(fault.seen) or "nothing was seen of it"
+        lines.append(Text(printable(f"  {fault.began_at_s:.1f}{until or ' s'}  {fault.do} of {fault.target}: {seen}")))
     return [*lines, Text()]
 
 

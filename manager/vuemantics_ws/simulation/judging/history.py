@@ -212,12 +212,13 @@ class History:
         return (window for window in self.windows if window.certain and self.gives(window.connection.user, window.upload_id))
 
     def about(self, connection: int | None, upload_id: str | None, *, until: Record, last: int = 20) -> list[Record]:
-        """The last records about a connection or an upload up to this one, which comes last."""
+        """The last records about a connection or an upload up to this one, which comes last, and what was broken meanwhile."""
         found: list[Record] = []
         for record in self.records:
             same_connection = connection is not None and getattr(record, "connection", None) == connection
             same_upload = upload_id is not None and getattr(record, "upload_id", None) == upload_id
-            if same_upload or (same_connection and (upload_id is None or getattr(record, "upload_id", None) is None)):
+            alone = upload_id is None or getattr(record, "upload_id", None) is None
+            if same_upload or (same_connection and alone) or isinstance(record, FaultBegan | FaultEnded):
                 found.append(record)
             if record is until:
                 break
