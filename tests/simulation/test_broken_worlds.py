@@ -2,6 +2,11 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +170,35 @@ def test_without_redis_on_the_machine_it_is_said_what_to_do(monkeypatch: pytest.
 
     assert "apt-get install redis-server" in (unfit.value.hint or "")
     assert node_pids() == set()
+
+
+def test_a_node_that_stands_still_ends_where_whoever_started_it_is_killed() -> None:
+    program = """\
+        import asyncio
+        from vuemantics_ws.gateway.settings import Settings
+        from vuemantics_ws.simulation.node import Node
+        async def main():
+            async with Node(Settings(port=0, control_port=0)) as node:
+                await node.pause()
+                print(node.pid, flush=True)
+                await asyncio.sleep(60)
+        asyncio.run(main())
+        """
+    starter = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+
+    deadline = time.monotonic() + 10
+    while is_running(pid):
+        assert time.monotonic() < deadline
+
+
+def is_running(pid: int) -> bool:
+    """Zombies apart, which wait for somebody else to look at them."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
 from vuemantics_ws.gateway.settings import Settings
+from vuemantics_ws.simulation.guard import Guard
 
 GATEWAY = ("-m", "vuemantics_ws.gateway")
 """The program that a node runs: what stands behind the name of the interpreter."""
@@ -54,6 +55,7 @@ class Node:
         self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-simulation-")
         self._log_path = Path(self._folder.name) / "node.log"
         self._process: asyncio.subprocess.Process | None = None
+        self._guard = Guard()
         self.url = ""
         self.control = ""
 
@@ -75,6 +77,11 @@ class Node:
         """None while it runs."""
         return self._process.returncode if self._process is not None else None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def wait(self) -> int:
         """The exit code, once it has ended."""
         assert self._process is not None
@@ -88,14 +95,16 @@ class Node:
             process.kill()
         return await process.wait()
 
-    def pause(self) -> None:
-        """SIGSTOP: the system still takes connections for it, and it does nothing."""
+    async def pause(self) -> None:
+        """SIGSTOP: the system still takes connections for it, and it does nothing, not even end where we do."""
         assert self._process is not None
+        await self._guard.watch(self._process.pid)
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+        self._guard.dismiss()
 
     async def stop(self) -> int:
         """SIGTERM, then its exit code: -9 where it had to be killed because it did not end in time."""
@@ -161,6 +170,7 @@ class Node:
             if process.returncode is None:
                 process.kill()
             await process.wait()
+        await self._guard.gone()
         self._folder.cleanup()
 
 

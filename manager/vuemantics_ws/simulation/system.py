@@ -200,10 +200,10 @@ class System:
         await place.node.start()
         self._watch(place)
 
-    def pause(self, place: Place) -> None:
+    async def pause(self, place: Place) -> None:
         assert place.node is not None
         place.is_paused, place.takes = True, False
-        place.node.pause()
+        await place.node.pause()
 
     def resume(self, place: Place) -> None:
         assert place.node is not None

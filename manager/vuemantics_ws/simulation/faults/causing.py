@@ -167,7 +167,7 @@ class Causing:
         place = self._place(fault)
         if not place.is_up:
             return None
-        self._system.pause(place)
+        await self._system.pause(place)
         return "it does not answer" if not await _answers(place.control) else None
 
     async def _resume_node(self, fault: PlannedFault) -> Evidence:

@@ -11,6 +11,7 @@ from typing import Self
 
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.simulation.faults.redis_line import RedisLine
+from vuemantics_ws.simulation.guard import Guard
 
 PROGRAM = "redis-server"
 HOW_TO_GET_IT = "install it, for example with apt-get install redis-server or brew install redis"
@@ -40,7 +41,7 @@ class RedisProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-redis-")
         self._log_path = Path(self._folder.name) / "redis.log"
         self._process: asyncio.subprocess.Process | None = None
-        self._guard: asyncio.subprocess.Process | None = None
+        self._guard = Guard()
         self.port = 0
         self._line: RedisLine | None = None
 
@@ -88,7 +89,7 @@ class RedisProcess:
             self._process = await asyncio.create_subprocess_exec(
                 path, *options, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        await self._guard_it(self._process.pid)
+        await self._guard.watch(self._process.pid)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while self.is_running and not await self.line.answers(within_s=LOOK_EVERY_S * 10):  # noqa: ASYNC110
@@ -102,6 +103,7 @@ class RedisProcess:
         """SIGKILL. Returns its exit code, which is -9 where it still ran."""
         process = self._process
         assert process is not None
+        self._guard.dismiss()
         if process.returncode is None:
             process.kill()
         return await process.wait()
@@ -142,30 +144,12 @@ class RedisProcess:
         lines = self._log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
         return EnvironmentUnfit(message, hint="its log ends with:\n" + "\n".join(lines) if lines else None)
 
-    async def _guard_it(self, pid: int) -> None:
-        """Redis ends with no pipe of its own accord, so somebody must see to it where we are killed."""
-        self._dismiss()
-        self._guard = await asyncio.create_subprocess_exec(
-            *("/bin/sh", "-c", f"read line; kill -9 {pid} 2>/dev/null"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def _dismiss(self) -> None:
-        """The guard goes, and does nothing any more: the process that it was for has ended, or is about to."""
-        if self._guard is not None and self._guard.returncode is None:
-            self._guard.kill()
-
     async def _end(self) -> None:
         if self._line is not None:
             await self._line.__aexit__(None, None, None)
         if self._process is not None:
             await self.kill()
-        if self._guard is not None:
-            self._dismiss()
-            await self._guard.wait()
+        await self._guard.gone()
         self._folder.cleanup()
 
 
