@@ -1,12 +1,12 @@
 """A Redis Cluster whose slots move and whose masters die, and a master that Sentinels replace."""
 
 import asyncio
-import subprocess
 from contextlib import ExitStack
 
 import pytest
 
 from tests.brokers.redis.hearing import Hearer, Hearing, PatternHearer, hearing, run, serving, until
+from tests.brokers.redis.resharding import migrate, owner_of, replicate
 from tests.redis_server import RedisCluster, RedisServer, SentinelSet, wait_until
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
 from vuemantics_ws.brokers.redis.sentinels import connect_to_master
@@ -18,34 +18,8 @@ def cluster_at(*servers: RedisServer) -> RedisAddress:
     return RedisAddress("cluster", tuple(Endpoint("127.0.0.1", server.port) for server in servers))
 
 
-def owner_of(cluster: RedisCluster, channel: bytes) -> RedisServer:
-    ours = {server.port: server for server in cluster.servers}
-    for line in cluster.servers[0].cli("cluster", "nodes").splitlines():
-        _, at, _, _, _, _, _, _, *ranges = line.split()
-        for first, _, last in (each.partition("-") for each in ranges if not each.startswith("[")):
-            if int(first) <= slot(channel) <= int(last or first):
-                return ours[int(at.partition("@")[0].rpartition(":")[2])]
-    raise AssertionError(f"nobody has the slot of {channel!r}")
-
-
 def ports(cluster: RedisCluster) -> list[int]:
     return [server.port for server in cluster.servers]
-
-
-def replicate(replica: RedisServer, master: RedisServer) -> None:
-    """As an operator's redis-cli adds a node that follows a master."""
-    hosts = [f"127.0.0.1:{replica.port}", f"127.0.0.1:{master.port}"]
-    whose = ["--cluster-slave", "--cluster-master-id", master.cli("cluster", "myid").strip()]
-    subprocess.run(["redis-cli", "--cluster", "add-node", *hosts, *whose], check=True, capture_output=True)
-
-
-def migrate(cluster: RedisCluster, number: int, source: RedisServer, target: RedisServer) -> None:
-    """As an operator's redis-cli gives an empty slot to another master."""
-    identity = target.cli("cluster", "myid").strip()
-    target.cli("cluster", "setslot", str(number), "importing", source.cli("cluster", "myid").strip())
-    source.cli("cluster", "setslot", str(number), "migrating", identity)
-    for server in (target, source, *cluster.servers):
-        server.cli("cluster", "setslot", str(number), "node", identity)
 
 
 def test_channels_are_heard_from_the_masters_that_have_them(redis_cluster: RedisCluster) -> None:
