@@ -8,7 +8,7 @@ from redis import exceptions
 
 from vuemantics_ws.errors import BrokerAway
 
-_EVICT = "give it more, or let it evict: maxmemory-policy volatile-ttl"
+_MORE_MEMORY = "give it more (maxmemory), and let it evict nothing: what is kept there is no cache"
 
 # What Redis itself says first, or somewhere within what an old one says of a script. The first that is found counts.
 _SAID: tuple[tuple[str, str, str | None], ...] = (
@@ -19,8 +19,8 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
     ("without any password configured", "has no password, but got one", "leave it out of the URL"),
     ("NOAUTH", "wants a password", "give it in the URL: redis://:password@host:6379"),
     ("Authentication required", "wants a password", "give it in the URL: redis://:password@host:6379"),
-    ("OOM", "is out of memory (maxmemory)", _EVICT),
-    ("command not allowed when used memory", "is out of memory (maxmemory)", _EVICT),
+    ("OOM", "is out of memory (maxmemory)", _MORE_MEMORY),
+    ("command not allowed when used memory", "is out of memory (maxmemory)", _MORE_MEMORY),
     ("LOADING", "is loading its data", None),
     ("loading the dataset", "is loading its data", None),
     ("Link with MASTER is down", "is a replica that has lost its master", None),

@@ -49,11 +49,13 @@ class Readiness:
             self.note(source, None)
 
     def _turn(self, complaint: str | None) -> None:
-        self._began = True
+        is_first, self._began = not self._began, True
         now = self._clock.monotonic()
         lasted_s, self.since = now - self.since, now
         if complaint is not None:
             logger.warning("%s: what is published waits, and people stay connected", complaint)
+        elif is_first:
+            logger.info("%s answers", self._server)
         else:
             gaps = self._gaps()
             missed, self._gaps_before = gaps - self._gaps_before, gaps
