@@ -58,6 +58,16 @@ def append(key: str, number: int) -> Call:
     return Call(APPEND, [key.encode()], [number])
 
 
+async def keep_asking(commands: Commands, call: Call) -> Any:
+    """As a publisher does, until it is answered."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await commands.run(call)
+            except BrokerAway:
+                await asyncio.sleep(0.1)
+
+
 async def away(commands: Commands, call: Call | None = None) -> str:
     with pytest.raises(BrokerAway) as raised:
         await commands.run(call or append("k", 1))
@@ -386,14 +396,23 @@ class TestSentinels:
             wait_until(lambda: sentinels.master_port() != old, 20)
             wait_until(lambda: "role:slave" in cli(old, "info", "replication"), 20)
 
-            for _ in range(20):
-                try:
-                    await commands.run(append("k", 2))
-                    break
-                except BrokerAway:
-                    await asyncio.sleep(0.1)
+            await keep_asking(commands, append("k", 2))
 
             assert cli(sentinels.master_port(), "lrange", "k", "0", "-1").split() == ["1", "2"]
+
+        with_commands(sentinels.url, scenario)
+
+    def test_each_of_them_is_still_asked_after_many_commands_could_not_ask_the_first(self, sentinels: SentinelSet) -> None:
+        async def scenario(commands: Commands) -> None:
+            first, *others = sentinels.sentinels
+            first.kill()
+            await asyncio.gather(*(commands.run(echo(f"{number}")) for number in range(16)))
+            first.start()
+            for other in others:
+                other.kill()
+            sentinels.master.cli("client", "kill", "type", "normal")
+
+            assert await keep_asking(commands, echo("a")) == b"a"
 
         with_commands(sentinels.url, scenario)
 

@@ -6,6 +6,7 @@ except what a server of a cluster refused because another has it.
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Protocol
 
 from redis import exceptions
@@ -104,7 +105,7 @@ class _SentinelLine(_PoolLine):
             "protocol": 2,
         }
         asking |= {"retry": Retry(NoBackoff(), 0), **({"ssl": True, **secure} if address.tls else {})}
-        self._sentinel = Sentinel(list(address.endpoints), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        self._sentinel = _Sentinels(list(address.endpoints), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
         kind = SentinelManagedSSLConnection if address.tls else SentinelManagedConnection
         options |= {"connection_class": kind, "socket_keepalive": True, **(secure if address.tls else {})}
         super().__init__(SentinelConnectionPool(address.master, self._sentinel, **options))  # type: ignore[no-untyped-call]
@@ -113,6 +114,21 @@ class _SentinelLine(_PoolLine):
         await super().close()
         for sentinel in self._sentinel.sentinels:
             await sentinel.aclose()
+
+
+class _Sentinels(Sentinel):
+    """Each connection asks in an order of its own.
+
+    redis-py moves the Sentinel that answered to the front of the list that all others go through at the same time. So in a
+    failover, when many ask at once and not the first one knows, some Sentinels were in it twice and others never again.
+    """
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        asked = copy(self)
+        asked.sentinels = list(self.sentinels)
+        found: tuple[str, int] = await Sentinel.discover_master(asked, service_name)
+        self.sentinels = asked.sentinels
+        return found
 
 
 class _ClusterLine:
