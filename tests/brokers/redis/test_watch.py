@@ -1,7 +1,7 @@
 """What a watch makes of what it hears, one read at a time."""
 
 from tests.events import progress
-from vuemantics_ws.brokers.redis.watch import Watch
+from vuemantics_ws.brokers.redis.watch import MESSAGES_MAX, Watch
 from vuemantics_ws.core.upload import Head
 
 NOW = 1_000.0
@@ -161,6 +161,14 @@ class TestAnEnd:
         heard = Heard(told(4))
 
         doubtful = heard.read(told(5, flags="t"), told(9, "b"))
+
+        assert heard.knows == ((1, 5), b"a")
+        assert doubtful
+
+    def test_much_that_was_told_after_it_before_anybody_read_does_not_push_it_out(self) -> None:
+        heard = Heard(told(4))
+
+        doubtful = heard.read(told(5, flags="t"), *(told(seq, "b") for seq in range(1, 4 * MESSAGES_MAX)))
 
         assert heard.knows == ((1, 5), b"a")
         assert doubtful
