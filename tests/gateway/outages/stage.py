@@ -122,11 +122,9 @@ class Stage:
 
     async def all_hear(self, within_s: float) -> None:
         """Something new about each upload reaches everybody who follows it."""
-        told = {upload_id: len(tab.heard.get(upload_id, [])) for tab in self.tabs for upload_id in tab.known}
-        await until(
-            lambda: all(len(tab.heard.get(upload_id, [])) > told[upload_id] for tab in self.tabs for upload_id in tab.known),
-            within_s,
-        )
+        heard = [tab.heard.setdefault(upload_id, []) for tab in self.tabs for upload_id in tab.known]
+        before = [len(news) for news in heard]
+        await until(lambda: all(len(news) > count for news, count in zip(heard, before, strict=True)), within_s)
 
     async def finish(self) -> None:
         """End every upload, and see that everybody has had the end, once, and everything before it in order."""

@@ -1,6 +1,7 @@
 """Redis goes and comes back in every way that it can, seen from browsers: they stay, and end with the newest state."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,24 @@ class TestItsConnections:
 
                 assert cut_off
                 assert behind.node.broker.health.gaps == 1
+
+        run(act)
+
+    def test_one_on_which_nothing_is_told_any_more_while_commands_are_answered(self, redis: RedisServer, prefix: str) -> None:
+        async def act() -> None:
+            async with stage(redis.url, redis.url, prefix=prefix) as here:
+                here.stream.flow()
+                await here.some_more()
+                silent: Any = here.brokers[0].subscriptions
+
+                silent._source._link._transport.pause_reading()
+                await until(lambda: here.gaps == [1, 0], within_s=6.0)
+                await here.all_ready(within_s=1.0)
+                await here.all_hear(within_s=1.0)
+                await here.finish()
+
+                assert here.gaps == [1, 0]
+                assert here.stream.refused == 0
 
         run(act)
 
