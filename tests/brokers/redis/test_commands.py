@@ -252,6 +252,15 @@ class TestTrouble:
 
         with_commands(own_redis.url.replace("//", f"//{credentials}"), scenario)
 
+    def test_a_command_of_many_words_is_told_the_same(self, own_redis: RedisServer) -> None:
+        own_redis.cli("config", "set", "requirepass", "hunter2")
+
+        async def scenario(commands: Commands) -> None:
+            with pytest.raises(BrokerAway, match="wants a password"):
+                await commands.run(Call(ECHO, [b"k"], ["a"] * 20))
+
+        with_commands(own_redis.url, scenario)
+
     def test_a_password_too_many(self, redis: RedisServer) -> None:
         async def scenario(commands: Commands) -> None:
             assert await away(commands) == "has no password, but got one"
@@ -276,6 +285,16 @@ class TestTrouble:
                 await commands.run(echo("a"))
 
         with_commands(redis.url.replace("redis:", "redis+cluster:"), scenario)
+
+    def test_a_single_server_is_no_sentinel(self, redis: RedisServer) -> None:
+        async def scenario(commands: Commands) -> None:
+            with pytest.raises(BrokerAway, match="are no Sentinels") as raised:
+                await commands.run(echo("a"))
+
+            assert raised.value.hint is not None
+            assert "redis://" in raised.value.hint
+
+        with_commands(redis.url.replace("redis:", "redis+sentinel:") + "/main", scenario)
 
 
 class TestPermissions:

@@ -19,6 +19,7 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
     ("without any password configured", "has no password, but got one", "leave it out of the URL"),
     ("NOAUTH", "wants a password", "give it in the URL: redis://:password@host:6379"),
     ("Authentication required", "wants a password", "give it in the URL: redis://:password@host:6379"),
+    ("unauthenticated", "wants a password", "give it in the URL: redis://:password@host:6379"),  # of a command with many words
     ("OOM", "is out of memory (maxmemory)", _MORE_MEMORY),
     ("command not allowed when used memory", "is out of memory (maxmemory)", _MORE_MEMORY),
     ("LOADING", "is loading its data", None),
@@ -37,6 +38,8 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
     ("DB index is out of range", "has no such database", "redis.conf says how many: databases 16"),
     ("cluster support disabled", "is no Redis Cluster", "write redis:// for a single server"),
     ("Cluster mode is not enabled", "is no Redis Cluster", "write redis:// for a single server"),
+    ("unknown command 'SENTINEL'", "are no Sentinels", "write redis:// for a single server; Sentinels listen on 26379"),
+    ("unknown command `SENTINEL`", "are no Sentinels", "write redis:// for a single server; Sentinels listen on 26379"),
     ("MOVED", "is part of a Redis Cluster", "write redis+cluster:// for it"),
     ("No master found", "is not known to its Sentinels, or is down", "redis-cli -p 26379 sentinel masters"),
 )  # fmt: skip
@@ -44,8 +47,8 @@ _SAID: tuple[tuple[str, str, str | None], ...] = (
 _NOT_PERMITTED = ("NOPERM", "no permissions", "The user executing the script can't")
 
 PERMISSION_HINT = (
-    "ACL SETUSER name on >password ~prefix* &prefix* -@all +evalsha +eval +script|load +time +set +hset +hget +hmget +hgetall "
-    "+hdel +zadd +zrem +zcard +zcount +zrange +zremrangebyrank +expire +del +exists +publish +spublish +subscribe "
+    "ACL SETUSER name on >password ~prefix* &prefix* &upload:* -@all +evalsha +eval +script|load +time +set +hset +hget +hmget "
+    "+hgetall +hdel +zadd +zrem +zcard +zcount +zrange +zremrangebyrank +expire +del +exists +publish +spublish +subscribe "
     "+unsubscribe +ssubscribe +sunsubscribe +psubscribe +punsubscribe +ping +client|setname +role +cluster|slots"
 )
 
