@@ -226,7 +226,7 @@ class TestActing:
         assert refusals == [
             "there is no open connection with this number; it may have ended",
             "there is no open connection with this number; name the node that has it, with node= or --node",
-            "no node that is present is called so; /nodes has their names",
+            "no node that is present is called 'nobody'; vuemantics-ws watch --nodes and GET /nodes have their names",
         ]
 
 

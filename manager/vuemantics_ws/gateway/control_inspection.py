@@ -137,7 +137,7 @@ def _add_kicks(application: FastAPI, node: InspectedNode) -> None:
         elif options.node == node.name:
             kicked = node.kick(number, for_good=options.for_good)
         if kicked is None:
-            return problem(404, "unknown_node", "no node that is present is called so", "/nodes has their names")
+            return problem(404, "unknown_node", f"no node that is present is called {options.node!r}", _WHERE_NAMES)
         if not kicked:
             hint = (
                 "it may have ended"
@@ -165,5 +165,7 @@ def _add_kicks(application: FastAPI, node: InspectedNode) -> None:
             return problem(404, "unknown_user", "this user has no open connection", "names are case-sensitive")
         return Kicked(kicked=kicked, missing=missing)
 
+
+_WHERE_NAMES = "vuemantics-ws watch --nodes and GET /nodes have their names"
 
 _BAD_OPTION: dict[int | str, dict[str, Any]] = {422: {"model": Problem, "description": "An option makes no sense."}}
