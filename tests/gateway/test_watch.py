@@ -251,6 +251,10 @@ def test_a_node_that_is_well_warns_of_nothing() -> None:
     assert said(broker=REDIS, nodes=[{"adopts": False}, {"adopts": True}]) == []
 
 
+def test_while_redis_is_away_nobody_is_told_to_adopt() -> None:
+    assert [code for code, _, _ in said(broker=AWAY, nodes=[{"adopts": False}])] == ["broker_away"]
+
+
 @pytest.mark.parametrize(
     ("given", "warning"),
     [
@@ -258,14 +262,19 @@ def test_a_node_that_is_well_warns_of_nothing() -> None:
             {"broker": AWAY},
             (
                 "broker_away",
-                "redis at 127.0.0.1:6379 does not answer since 12 s: events wait, people stay connected",
+                "redis at 127.0.0.1:6379 does not answer, for 12 s now: publishers must try again, people stay connected",
                 1,
             ),
         ),
         ({"broker": REDIS | {"lag_ms": 3_210.0}}, ("broker_lag", "what redis tells arrives 3.2 s late", 1)),
         (
             {"broker": REDIS, "nodes": [{"adopts": False}, {"adopts": False}]},
-            ("no_adopter", "no node adopts, so what plain publishers say reaches nobody: give one --adopt on", 1),
+            (
+                "no_adopter",
+                "no node adopts, so what plain publishers say reaches nobody: "
+                "give one --adopt on, or read in its log why it cannot",
+                1,
+            ),
         ),
         ({"state": "draining"}, ("draining", "the node is going away: 10 connections are left", 1)),
         (
@@ -305,7 +314,6 @@ def test_the_most_urgent_comes_first() -> None:
     assert codes == [
         "broker_away",
         "draining",
-        "no_adopter",
         "loop_lag",
         "limit_near",
         "stalled_reader",

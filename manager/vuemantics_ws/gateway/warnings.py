@@ -46,7 +46,7 @@ def warnings(
     found = [
         *_broker_away(broker),
         *_draining(state, tables),
-        *_no_adopter(nodes),
+        *_no_adopter(broker, nodes),
         *_broker_lag(broker),
         *_late(samples),
         *_near(tables, limits),
@@ -70,14 +70,15 @@ def of_silence(name: str) -> dict[str, Any]:
 
 def _broker_away(broker: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
     if not broker["ready"]:
-        said = f"{broker['reason'] or 'the broker is away'} since {broker['since_s']:.0f} s"
-        yield "broker_away", f"{said}: events wait, people stay connected", 1
+        said = f"{broker['reason'] or 'the broker is away'}, for {broker['since_s']:.0f} s now"
+        yield "broker_away", f"{said}: publishers must try again, people stay connected", 1
 
 
-def _no_adopter(nodes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:
+def _no_adopter(broker: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:
     adopts = [node["adopts"] for node in nodes]
-    if any(known is not None for known in adopts) and not any(adopts):
-        yield "no_adopter", "no node adopts, so what plain publishers say reaches nobody: give one --adopt on", 1
+    if broker["ready"] and any(known is not None for known in adopts) and not any(adopts):
+        cure = "give one --adopt on, or read in its log why it cannot"
+        yield "no_adopter", f"no node adopts, so what plain publishers say reaches nobody: {cure}", 1
 
 
 def _broker_lag(broker: dict[str, Any]) -> Iterator[tuple[str, str, int]]:

@@ -127,7 +127,13 @@ class TestRefusing:
 
         with_broker(redis_server.url, act, adopt=True, plain_prefix=prefix)
 
-        assert len([record for record in caplog.records if record.name.endswith("adopter")]) == 3
+        said = [record.getMessage() for record in caplog.records if record.name.endswith("adopter")]
+        begins, ends = "plain messages are not adopted: ", "; 1 so far"
+        assert [line.removeprefix(begins).removesuffix(ends) for line in said] == [
+            "bad_event, expected JSON",
+            "another_upload, expected the channel of the upload that the event is about",
+            "too_big, expected at most 65536 bytes, got 70229",
+        ]
         assert "private" not in caplog.text
 
     def test_what_waits_is_bounded_and_the_oldest_makes_room(self, redis_server: RedisServer, prefix: str) -> None:

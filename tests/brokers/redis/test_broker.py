@@ -11,6 +11,7 @@ from tests.brokers.redis.opening import with_broker, with_brokers
 from tests.events import completed, progress, read
 from tests.redis_server import RedisServer, free_port
 from vuemantics_ws.brokers.redis.broker import RedisBroker
+from vuemantics_ws.brokers.redis.faults import PERMISSION_HINT
 from vuemantics_ws.core.upload import Head
 from vuemantics_ws.errors import BadSetting, BrokerAway
 from vuemantics_ws.limits import Limits
@@ -191,6 +192,34 @@ class TestAway:
         first, second, *_ = [record.message for record in caplog.records if record.name.endswith("readiness")]
         assert "cannot be reached" in first
         assert "answers" in second
+
+    @pytest.mark.parametrize("lacks", ["+evalsha", "+subscribe"])
+    def test_a_permission_that_is_missing_is_said_with_the_whole_cure(
+        self, own_redis: RedisServer, caplog: pytest.LogCaptureFixture, lacks: str
+    ) -> None:
+        rules = PERMISSION_HINT.replace("prefix", "one:").removeprefix("ACL SETUSER name ").split()
+        own_redis.cli("acl", "setuser", "node", "on", *(rule for rule in rules if rule != lacks))
+
+        async def act(bench: RedisBench) -> None:
+            await until(lambda: PERMISSION_HINT in caplog.text)
+
+        with_broker(own_redis.url.replace("//", "//node:password@"), act, prefix="one:")
+
+    def test_why_nothing_of_plain_publishers_is_heard_is_said_where_all_else_is_well(
+        self, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rules = PERMISSION_HINT.replace("prefix", "one:").removeprefix("ACL SETUSER name ").split()
+        own_redis.cli("acl", "setuser", "node", "on", *(rule for rule in rules if rule != "&upload:*"))
+
+        async def act(bench: RedisBench) -> None:
+            await until(lambda: bench.broker.health.ready and "plain publishers are not heard" in caplog.text)
+            assert not bench.broker.health.adopts
+
+        with_broker(own_redis.url.replace("//", "//node:password@"), act, prefix="one:", adopt=True)
+
+        (said,) = [record.getMessage() for record in caplog.records if record.name.endswith("adopter")]
+        assert "does not let our user do what is needed" in said
+        assert PERMISSION_HINT in said
 
     @pytest.mark.slow
     def test_a_watch_that_gets_no_answer_finds_nothing_in_time_and_is_told_later(self) -> None:

@@ -12,6 +12,7 @@ from vuemantics_ws.ambient import Clock
 from vuemantics_ws.brokers.base import Adopted, Receipt
 from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.brokers.redis.commands import Commands
+from vuemantics_ws.brokers.redis.faults import cure_of
 from vuemantics_ws.brokers.redis.heads import Heads
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.brokers.redis.subscriptions import Condition, Subscriptions
@@ -85,12 +86,13 @@ class Adopter:
             canary_channel=lambda number: keys.canary_channel(f"{node_id}-adopter", number),
             send_canary=self._send_canary,
             read_ended=lambda: None,
-            changed=lambda: None,
+            changed=self._changed,
             dice=dice,
         )
         self.counts: Counter[str] = Counter()
         self.told: Adopted = _nobody_listens
         self._complained_at: dict[str, float] = {}
+        self._is_deaf = False
         self._since = clock.monotonic()
         self._backlog: deque[Plain] = deque()
         self._backlog_bytes = 0
@@ -114,6 +116,17 @@ class Adopter:
     def condition(self) -> Condition:
         """How its connection is. Its gaps are not made good: what was published meanwhile another adopter has, or nobody."""
         return self._subscriptions.condition
+
+    def _changed(self) -> None:
+        """Say once why nothing is heard. Nobody else may notice: a user of Redis can be let to do all but this."""
+        condition = self.condition
+        was_deaf, self._is_deaf = self._is_deaf, not condition.connected
+        if self._is_deaf and not was_deaf:
+            cure = cure_of(condition.reason or "")
+            hint = f"; hint: {cure}" if cure is not None else ""
+            logger.warning("plain publishers are not heard: %s%s", condition.reason, hint)
+        elif was_deaf and not self._is_deaf:
+            logger.info("plain publishers are heard again")
 
     # What is heard.
 
@@ -161,17 +174,17 @@ class Adopter:
             plain = self._backlog.popleft()
             self._backlog_bytes -= len(plain.payload)
             if len(plain.payload) > self._event_bytes_max:
-                self._refuse("too_big")
+                self._refuse("too_big", f"expected at most {self._event_bytes_max} bytes, got {len(plain.payload)}")
                 continue
             try:
                 event = Event.read(plain.payload)
-            except BadEvent:
-                self._refuse("bad_event")
+            except BadEvent as error:
+                self._refuse("bad_event", error.message)
                 continue
             if plain.channel == self._channel_prefix + event.upload_id.encode():
                 yield event, plain.since
             else:
-                self._refuse("another_upload")
+                self._refuse("another_upload", "expected the channel of the upload that the event is about")
 
     async def _adopt(self, events: list[tuple[Event, float]]) -> None:
         """Submit these until Redis has answered for each, or it is too old."""
@@ -211,14 +224,15 @@ class Adopter:
             else:
                 yield event, since
 
-    def _refuse(self, reason: str) -> None:
-        """Count what is not adopted, and say so once a minute."""
+    def _refuse(self, reason: str, why: str = "") -> None:
+        """Count what is not adopted, and say so once a minute, with what is wrong with the one at hand."""
         self.counts[reason] += 1
         now = self._clock.monotonic()
         complained_at = self._complained_at.get(reason)
         if complained_at is None or now - complained_at >= COMPLAIN_EVERY_S:
             self._complained_at[reason] = now
-            logger.warning("plain messages are not adopted: %s, %d so far", reason, self.counts[reason])
+            said = f"{reason}, {why}" if why else reason
+            logger.warning("plain messages are not adopted: %s; %d so far", said, self.counts[reason])
 
 
 class _Mark:

@@ -52,6 +52,18 @@ PERMISSION_HINT = (
     "+unsubscribe +ssubscribe +sunsubscribe +psubscribe +punsubscribe +ping +client|setname +role +cluster|slots"
 )
 
+_CURES: dict[str, str] = {sentence: hint for _, sentence, hint in _SAID if hint is not None} | {
+    "refuses our user or password": "give both in the URL: redis://user:password@host:6379",
+    "does not let our user do what is needed": PERMISSION_HINT,
+    "does not permit this user": PERMISSION_HINT,
+    "is no Sentinel": "write redis:// for a single server; Sentinels listen on 26379",
+}
+
+
+def cure_of(complaint: str) -> str | None:
+    """What an operator can do about a sentence of ours about Redis, None where it says all there is."""
+    return next((hint for sentence, hint in _CURES.items() if sentence in complaint), None)
+
 
 def explain(error: BaseException, place: str, timeout_s: float) -> BrokerAway:
     """One sentence that says what is wrong there, with a hint where there is a cure."""

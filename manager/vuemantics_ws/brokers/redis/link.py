@@ -187,6 +187,8 @@ def pack(*command: bytes | str | int) -> bytes:
 def refusal(error: hiredis.ReplyError) -> str:
     """What an error reply says, in words that follow the server's name. Nothing of its text is quoted but its first word."""
     kind = str(error).partition(" ")[0]
+    if kind == "ERR" and "SENTINEL" in str(error):
+        return "is no Sentinel"
     return _REFUSALS.get(kind, f"answered {kind}")
 
 

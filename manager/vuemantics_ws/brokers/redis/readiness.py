@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from vuemantics_ws.ambient import Clock
+from vuemantics_ws.brokers.redis.faults import cure_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ class Readiness:
         now = self._clock.monotonic()
         lasted_s, self.since = now - self.since, now
         if complaint is not None:
-            logger.warning("%s: what is published waits, and people stay connected", complaint)
+            cure = cure_of(complaint)
+            hint = f"; hint: {cure}" if cure is not None else ""
+            logger.warning("%s: publishers must try again, and people stay connected%s", complaint, hint)
         elif is_first:
             logger.info("%s answers", self._server)
         else:
