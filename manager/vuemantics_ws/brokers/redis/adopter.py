@@ -92,7 +92,7 @@ class Adopter:
         self.counts: Counter[str] = Counter()
         self.told: Adopted = _nobody_listens
         self._complained_at: dict[str, float] = {}
-        self._is_deaf = False
+        self._is_refused = False
         self._since = clock.monotonic()
         self._backlog: deque[Plain] = deque()
         self._backlog_bytes = 0
@@ -118,15 +118,13 @@ class Adopter:
         return self._subscriptions.condition
 
     def _changed(self) -> None:
-        """Say once why nothing is heard. Nobody else may notice: a user of Redis can be let to do all but this."""
+        """Say what is refused us. Nobody else may notice: a user of Redis can be let to do all but this."""
         condition = self.condition
-        was_deaf, self._is_deaf = self._is_deaf, not condition.connected
-        if self._is_deaf and not was_deaf:
-            cure = cure_of(condition.reason or "")
-            hint = f"; hint: {cure}" if cure is not None else ""
-            logger.warning("plain publishers are not heard: %s%s", condition.reason, hint)
-        elif was_deaf and not self._is_deaf:
-            logger.info("plain publishers are heard again")
+        was_refused = self._is_refused
+        cure = None if condition.connected else cure_of(condition.reason or "")
+        self._is_refused = cure is not None
+        if self._is_refused and not was_refused:
+            logger.warning("plain publishers are not heard: %s; hint: %s", condition.reason, cure)
 
     # What is heard.
 
