@@ -205,6 +205,16 @@ class TestAway:
 
         with_broker(own_redis.url.replace("//", "//node:password@"), act, prefix="one:")
 
+    def test_a_single_server_that_is_asked_as_a_sentinel_is_said_to_be_none(
+        self, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def act(bench: RedisBench) -> None:
+            await until(lambda: "is no Sentinel" in caplog.text)
+
+        with_broker(redis_server.url.replace("redis:", "redis+sentinel:") + "/main", act, prefix="one:")
+
+        assert "write redis:// for a single server" in caplog.text
+
     def test_why_nothing_of_plain_publishers_is_heard_is_said_where_all_else_is_well(
         self, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
