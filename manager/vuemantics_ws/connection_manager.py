@@ -67,14 +67,14 @@ class ConnectionManager:
         self.clock = clock or SystemClock()
         self.counters = Counters()
         self._broker = broker
-        self._cluster = None if broker is None else broker.cluster
+        self._users = None if broker is None else broker.users
         self._access = access
         self._happened = happened
         self._writers: dict[tuple[str, int], SocketWriter] = {}  # by user and identity of the socket
         self._absences = Absences(
             grace_s=self.limits.grace_s,
             waiting_max=self.limits.waiting_users_max,
-            waiting_ends=self._cluster is not None,
+            waiting_ends=self._users is not None,
             grace_ended=self._end_grace,
             made_room=self._make_room,
         )
@@ -89,10 +89,10 @@ class ConnectionManager:
         )
 
     def _delivery_of(self, broker: Broker) -> Delivery:
-        if broker.cluster is not None:
+        if broker.users is not None:
             return SharedDelivery(
                 broker,
-                broker.cluster,
+                broker.users,
                 access=self._access,
                 limits=self.limits,
                 counters=self.counters,
@@ -181,8 +181,8 @@ class ConnectionManager:
         if user is not None:
             self._send_direct(list(user.connections), frame, gist_of(frame.payload))
         await self._turns.two()
-        if self._cluster is not None:
-            await self._cluster.say_to_user(user_id, frame.payload)
+        if self._users is not None:
+            await self._users.say_to_user(user_id, frame.payload)
 
     async def send_to_upload_subscribers(self, upload_id: str, message: Message) -> None:
         """To every connection of everybody who follows the upload, on every node.
@@ -209,8 +209,8 @@ class ConnectionManager:
             upload.finished = gist.ends == upload_id or (upload.finished and gist.progress_of != upload_id)
             self._send_direct(list(upload.receivers()), Frame(payload), gist)
         await self._turns.two()
-        if self._cluster is not None:
-            await self._cluster.say_of_upload(upload_id, payload)
+        if self._users is not None:
+            await self._users.say_of_upload(upload_id, payload)
 
     async def publish(self, event: Event | Message | bytes, *, owner: str | None = None) -> Receipt:
         """Judge an event and deliver it if it is news. Needs a broker.
@@ -256,7 +256,7 @@ class ConnectionManager:
         for user_id in [*self._registry.users]:
             self._registry.forget(user_id)
         self._absences.clear()
-        leaving = [] if self._cluster is None else [self._cluster.leave()]
+        leaving = [] if self._users is None else [self._users.leave()]
         await asyncio.gather(*leaving, *(writer.close() for writer in writers))
 
     # The tables of this process, for reading. Each look is a copy.

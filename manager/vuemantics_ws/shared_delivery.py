@@ -1,9 +1,9 @@
-"""Delivery to users who may be on other nodes, too: what a broker with a cluster adds (SEMANTICS.md sections 2 and 6)."""
+"""Delivery to users who may be on other nodes, too: for a broker whose nodes share users (SEMANTICS.md sections 2 and 6)."""
 
 from collections.abc import Callable, Sequence
 
 from vuemantics_ws.brokers.base import Broker
-from vuemantics_ws.brokers.cluster import Cluster, Here, Stand
+from vuemantics_ws.brokers.users import Here, Stand, Users
 from vuemantics_ws.core.access import Access
 from vuemantics_ws.core.counters import Counters
 from vuemantics_ws.core.delivery import Answer, Delivery
@@ -16,52 +16,52 @@ Changed = Callable[[str, str, str], None]
 
 
 class SharedDelivery(Delivery, Here):
-    """Tells the cluster what happens here, and does here what happened elsewhere: a :class:`Here`."""
+    """Tells the other nodes what happens here, and does here what happened elsewhere: a :class:`Here`."""
 
     def __init__(
-        self, broker: Broker, cluster: Cluster, *, access: Access, limits: Limits, counters: Counters, changed: Changed
+        self, broker: Broker, users: Users, *, access: Access, limits: Limits, counters: Counters, changed: Changed
     ) -> None:
         super().__init__(access=access, limits=limits, counters=counters, watch=broker.watch, unwatch=broker.unwatch)
-        self._cluster = cluster
+        self._users = users
         self._changed = changed
 
     def start(self) -> None:
         """Must be called once, inside the running loop."""
-        self._cluster.start(self)
+        self._users.start(self)
 
     def join(self, user_id: str, receiver: Receiver) -> None:
         super().join(user_id, receiver)
-        self._cluster.connections_changed(user_id)
+        self._users.connections_changed(user_id)
 
     def leave(self, user_id: str, receiver: Receiver) -> bool:
         last = super().leave(user_id, receiver)
-        self._cluster.connections_changed(user_id)
+        self._users.connections_changed(user_id)
         self._forget_gone(user_id)
         return last
 
     def follow(self, user_id: str, upload_id: str, receiver: Receiver | None, answer: Answer) -> str | None:
         made_room = super().follow(user_id, upload_id, receiver, answer)
         if made_room is not None:
-            self._cluster.end(user_id, made_room)
-        self._cluster.follow(user_id, upload_id)
+            self._users.end(user_id, made_room)
+        self._users.follow(user_id, upload_id)
         return made_room
 
     def give_up(self, user_id: str, upload_id: str, receiver: Receiver | None) -> None:
-        """What a connection gives up may be held on another node: the follow ends when the cluster says so."""
+        """What a connection gives up may be held on another node: the follow ends when the broker says so."""
         if receiver is None:
             super().give_up(user_id, upload_id, None)
-            self._cluster.end(user_id, upload_id)
+            self._users.end(user_id, upload_id)
             self._forget_gone(user_id)
         elif self.renounce(user_id, upload_id, receiver):
-            self._cluster.give_up(user_id, upload_id)
+            self._users.give_up(user_id, upload_id)
         elif user_id in self.registry.users:  # perhaps it gave up what nobody follows, which a look shows
-            self._cluster.connections_changed(user_id)
+            self._users.connections_changed(user_id)
 
     def forget(self, user_id: str) -> None:
         super().forget(user_id)
         self._forget_gone(user_id)
 
-    # What the cluster asks.
+    # What the other nodes ask.
 
     def stand(self, user_id: str) -> Stand:
         user = self.registry.users.get(user_id)
@@ -93,4 +93,4 @@ class SharedDelivery(Delivery, Here):
 
     def _forget_gone(self, user_id: str) -> None:
         if user_id not in self.registry.users:
-            self._cluster.forget(user_id)
+            self._users.forget(user_id)

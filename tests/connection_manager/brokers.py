@@ -63,7 +63,7 @@ class LateBroker:
         self.owed.pop(upload_id, None)
 
     name = "late"
-    cluster = None
+    users = None
     health = Health(ready=True, since=0.0)
 
     @property

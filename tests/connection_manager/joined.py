@@ -9,7 +9,7 @@ from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.brokers.redis.commands import Call
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.brokers.redis.subscriptions import Subscriber
-from vuemantics_ws.brokers.redis.users import Users
+from vuemantics_ws.brokers.redis.users import RedisUsers
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.access import anyone
 from vuemantics_ws.errors import BrokerAway
@@ -94,7 +94,7 @@ class Node:
         self.heard: set[bytes] = set()
         self.wanted: dict[bytes, Subscriber] = {}
         self.is_deaf = False
-        self.users = Users(
+        self.users = RedisUsers(
             cast("Any", self),
             cast("Any", self),
             Keys(""),
@@ -160,12 +160,12 @@ class Node:
 
 
 class JoinedBroker(MemoryBroker):
-    def __init__(self, users: Users, limits: Limits) -> None:
+    def __init__(self, users: RedisUsers, limits: Limits) -> None:
         super().__init__(clock=LoopClock(), limits=limits)
         self._users = users
 
     @property
-    def cluster(self) -> Users:  # type: ignore[override]
+    def users(self) -> RedisUsers:  # type: ignore[override]
         return self._users
 
     async def stop(self) -> None:

@@ -1,10 +1,16 @@
-"""What a broker is."""
+"""What a broker is.
+
+A *node* is one process around a broker. :class:`~vuemantics_ws.brokers.nodes.Nodes` are how one node knows of the others and
+asks them something; :class:`~vuemantics_ws.brokers.users.Users` are what all of them share about users: follows, and messages
+to them. The gateway's ``Neighbours`` are all nodes made to answer as one. A *cluster* is a Redis Cluster and nothing else, but
+for the scope of a question, where it stands for all nodes.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from vuemantics_ws.brokers.cluster import Cluster
 from vuemantics_ws.brokers.nodes import Nodes
+from vuemantics_ws.brokers.users import Users
 from vuemantics_ws.core.upload import Event, Head, Verdict, Version
 
 
@@ -104,18 +110,18 @@ class Broker(Protocol):
         ...
 
     @property
-    def cluster(self) -> Cluster | None:
-        """The other nodes; None where there can be none."""
-        ...
-
-    @property
     def health(self) -> Health:
         """How it is now."""
         ...
 
     @property
     def nodes(self) -> Nodes | None:
-        """The other processes around it; None where it has but one."""
+        """The other nodes around it; None where there can be none."""
+        ...
+
+    @property
+    def users(self) -> Users | None:
+        """What all nodes share about users; None where there can be but one node."""
         ...
 
     @property

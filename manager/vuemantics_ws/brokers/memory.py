@@ -72,7 +72,7 @@ class MemoryBroker:
         return "memory"
 
     @property
-    def cluster(self) -> None:
+    def users(self) -> None:
         return None
 
     @property

@@ -19,7 +19,7 @@ from vuemantics_ws.brokers.redis.nodes import RedisNodes
 from vuemantics_ws.brokers.redis.readiness import Readiness
 from vuemantics_ws.brokers.redis.subscriptions import Subscriptions
 from vuemantics_ws.brokers.redis.upkeep import Upkeep
-from vuemantics_ws.brokers.redis.users import Users
+from vuemantics_ws.brokers.redis.users import RedisUsers
 from vuemantics_ws.brokers.redis.watch import Watch
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import BadSetting, BrokerAway
@@ -90,7 +90,7 @@ class RedisBroker:
             dice=self.dice,
         )
         self.nodes = RedisNodes(self.commands, self.subscriptions, self.keys, node_id=self.node_id, clock=self.clock)
-        self.users = Users(
+        self.users = RedisUsers(
             self.commands,
             self.subscriptions,
             self.keys,
@@ -195,10 +195,6 @@ class RedisBroker:
     @property
     def name(self) -> str:
         return "redis-cluster" if self.commands.sharded else "redis"
-
-    @property
-    def cluster(self) -> Users:
-        return self.users
 
     @property
     def health(self) -> Health:

@@ -14,10 +14,10 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
-from vuemantics_ws.brokers.cluster import Here, Stand
 from vuemantics_ws.brokers.redis.commands import Call, Commands, Script
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.brokers.redis.subscriptions import Subscriptions
+from vuemantics_ws.brokers.users import Here, Stand
 from vuemantics_ws.errors import BrokerAway
 from vuemantics_ws.limits import Limits
 
@@ -47,7 +47,7 @@ class _User:
 
     __slots__ = ("_users", "born", "is_heard", "is_here", "is_told", "looked_at", "sent", "unsaid", "user_id")
 
-    def __init__(self, users: "Users", user_id: str) -> None:
+    def __init__(self, users: "RedisUsers", user_id: str) -> None:
         self._users = users
         self.user_id = user_id
         self.is_here = False
@@ -68,8 +68,8 @@ class _User:
         self._users.look(self)
 
 
-class Users:
-    """The follows of users over all nodes, and messages to them: a :class:`vuemantics_ws.brokers.cluster.Cluster`.
+class RedisUsers:
+    """The follows of users over all nodes, and messages to them: a :class:`vuemantics_ws.brokers.users.Users`.
 
     Each look waits for its answer before the user's next one, so an answer knows of all that this node did before it.
 

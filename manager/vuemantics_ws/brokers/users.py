@@ -1,4 +1,4 @@
-"""What a manager asks of the other nodes, and what they ask of it: a user is one user, wherever the connections are.
+"""What nodes share about users, and what a manager asks of the others and they of it: a user is one, whatever the node.
 
 What a user follows is one set that all nodes share. Each node keeps a copy of it for the users that it has, and tells of each
 change; what others changed it takes over.
@@ -41,13 +41,13 @@ class Here(Protocol):
         ...
 
 
-class Cluster(Protocol):
-    """The other nodes, as a manager sees them.
+class Users(Protocol):
+    """What the nodes around one broker share about users, as a manager sees it.
 
     **Guarantee.** When nobody changes anything any more and all nodes are reachable, every node that has a user follows the
     same for that user: what was followed last and not given up.
 
-    **Order.** Of two changes of one follow the later one at the cluster counts. One node's changes arrive in its order.
+    **Order.** Of two changes of one follow the later one at the broker counts. One node's changes arrive in its order.
 
     **Failure.** While the others cannot be reached a change waits, and what is done here stays done here. Then all is told
     anew.
