@@ -23,17 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "publisher": {"publisher", "brokers", "core", *PLAIN},
     "client": {"client", *PLAIN},
     "gateway": {"gateway", "brokers", "core", "connection_manager", "client", *PLAIN},
-    "simulation": {"simulation", "gateway", "brokers", "core", "connection_manager", "client", *PLAIN},
-    "vuemantics_ws_cli": {
-        "vuemantics_ws_cli",
-        "vuemantics_ws",
-        "simulation",
-        "gateway",
-        "brokers",
-        "publisher",
-        "client",
-        *PLAIN,
-    },
+    "simulation": {"simulation", "gateway", "brokers", "core", "client", *PLAIN},
+    "vuemantics_ws_cli": {"vuemantics_ws_cli", "vuemantics_ws", "simulation", "gateway", "publisher", "client", *PLAIN},
     **dict.fromkeys(PLAIN, PLAIN),
 }  # fmt: skip
 """By the first part of a module's name below ``vuemantics_ws``; the command line is a package of its own."""
@@ -48,8 +39,12 @@ ONLY_IN: dict[str, set[str]] = {
     "rich": {"vuemantics_ws_cli"},
     "fastapi": {"gateway"},
     "uvicorn": {"gateway"},
-    "httpx": {"client", "simulation"},
+    "httpx": {"client"},
     "h11": {"client"},
+    "websockets": {"gateway", "client", "simulation"},
+    "pydantic": {"gateway", "simulation"},
+    "uvloop": {"gateway"},
+    "platformdirs": {"gateway"},
     "yaml": {"simulation"},
     "jwt": {"gateway", "client"},
     "prometheus_client": {"gateway"},
@@ -113,13 +108,35 @@ def test_a_library_is_imported_only_where_it_belongs(module: str) -> None:
         assert allowed is None or _house(module) in allowed, f"{module} may not import {name}"
 
 
+WHICH_BROKER: dict[str, set[str]] = {
+    "vuemantics_ws.gateway.run": {"memory", "redis.broker"},
+    "vuemantics_ws.gateway.settings": {"redis.address"},
+    "vuemantics_ws.publisher.publisher": {"redis.address", "redis.commands", "redis.heads", "redis.keys"},
+    "vuemantics_ws.publisher.outgoing": {"redis.heads"},
+    "vuemantics_ws.publisher.synchronous": {"redis.commands"},
+    "vuemantics_ws.simulation.plain": {"redis.heads"},
+}
+"""Who makes a broker knows which it is, and so does who speaks to Redis without one. All others know what a broker promises."""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("vuemantics_ws.brokers.redis.")])
+def test_only_who_must_knows_which_broker_it_is(module: str) -> None:
+    if _house(module) == "__init__":
+        return
+    for name in _imports(MODULES[module]):
+        _, _, home = name.rpartition(".")[0].partition("vuemantics_ws.brokers.")
+        if home.partition(".")[0] in ("memory", "redis"):
+            assert home in WHICH_BROKER.get(module, ()), f"{module} may not import {name}"
+
+
 IN_SIMULATION: dict[str, set[str]] = {
     "format": {"format", "dice", "pipeline"},
     "planning": {"planning", "format", "dice", "pipeline"},
     "browser": {"browser", "format", "dice", "log"},
+    "faults": {"faults", "browser", "format", "guard"},
     "judging": {"judging", "planning", "format", "log"},
 }
-"""A file is read, planned, played and judged: each part knows of those before it, and only the log joins the last two."""
+"""A file is read, planned, played and judged: each part knows of those before it. Only the log joins playing and judging."""
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if _house(module) == "simulation"])

@@ -80,6 +80,22 @@ print(vuemantics_ws.ConnectionManager.__name__, "msgspec" in sys.modules)
     assert said[1:] == ["True False", "True False", "ConnectionManager True"]
 
 
+@pytest.mark.parametrize(
+    ("names", "never"),
+    [
+        ("ConnectionManager MemoryBroker Broker", {"redis", "hiredis"}),
+        ("UploadProgressPublisher SyncUploadProgressPublisher RedisBroker", set[str]()),
+    ],
+)
+def test_a_name_loads_no_server_and_only_redis_loads_redis(names: str, never: set[str]) -> None:
+    server = {"fastapi", "uvicorn", "websockets", "pydantic", "httpx", "jwt", "yaml", "typer", "rich", "uvloop"}
+    code = f"import sys; from vuemantics_ws import {', '.join(names.split())}; print(*sys.modules)"
+
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    assert not {*said.split()} & (server | never)
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'vuemantics_ws' has no attribute 'Redis'"):
         vuemantics_ws.Redis  # noqa: B018

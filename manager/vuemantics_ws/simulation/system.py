@@ -99,10 +99,6 @@ class System:
     ) -> None:
         await self._end()
 
-    @property
-    def is_ours(self) -> bool:
-        return self._target is None
-
     def place(self, name: str) -> Place:
         return next(place for place in self.places if place.name == name)
 

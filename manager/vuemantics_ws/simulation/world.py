@@ -21,8 +21,8 @@ from vuemantics_ws.simulation.browser.reconnecting import backoff_of
 from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
 from vuemantics_ws.simulation.browser.tab import Browser
 from vuemantics_ws.simulation.browser.tokens import Mint
+from vuemantics_ws.simulation.causing import Causing
 from vuemantics_ws.simulation.dice import stream
-from vuemantics_ws.simulation.faults.causing import Causing
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory

@@ -1,1 +1,1 @@
-"""What goes wrong around servers, on purpose: on the way to them, in their processes, and in Redis."""
+"""What a run sets up so that it can go wrong on purpose: a Redis, and proxies that part whoever speaks."""
