@@ -13,6 +13,8 @@ import pytest
 from tests.gateway.clustered import Member, clustered, others, until
 from tests.gateway.nodes import browser, event
 from tests.redis_server import RedisCluster, RedisServer
+from vuemantics_ws import ConnectionManager, RedisBroker, anyone
+from vuemantics_ws.brokers.redis.nodes import RedisNodes
 from vuemantics_ws.errors import BadSetting, Refused
 from vuemantics_ws.gateway.inspection_answers import PAGES, WatchFrame
 from vuemantics_ws.gateway.views import VIEWS
@@ -33,12 +35,34 @@ async def asked(member: Member, path: str) -> httpx.Response:
         return await client.get(f"{member.node.control_url}{path}")
 
 
+def nodes_of(member: Member) -> RedisNodes:
+    assert isinstance(member.node.broker, RedisBroker)
+    return member.node.broker.nodes
+
+
 async def frame_of(member: Member, *views: str, **options: Any) -> dict[str, Any]:
     async with aclosing(member.control.frames(views or ["uploads"], **options)) as frames:
         return await anext(frames)
 
 
 class TestLooking:
+    def test_the_process_of_an_application_is_no_node_to_look_at(self, redis: RedisServer, prefix: str) -> None:
+        async def act(members: list[Member]) -> Any:
+            broker = RedisBroker(redis.url, prefix=prefix, plain_prefix=prefix)
+            async with ConnectionManager(broker=broker, access=anyone) as manager:
+                await until(lambda: all(broker.node_id in nodes_of(member).present() for member in members))
+                await until(lambda: len(broker.nodes.others()) == len(members))
+                await manager.publish(event("a", 50))
+                pages = [(await asked(member, "/nodes?sort=connections")).json() for member in members]
+                return pages, await frame_of(members[0], "nodes")
+
+        pages, frame = with_nodes(redis.url, prefix, act, "ab")
+
+        for page in (*pages, frame["views"][0]):
+            assert ([row["name"] for row in page["rows"]], page["missing"]) == (["a", "b"], [])
+        assert ([node["name"] for node in frame["nodes"]], frame["missing"]) == (["a", "b"], [])
+        assert frame["warnings"] == []
+
     def test_every_node_knows_every_node(self, redis: RedisServer, prefix: str) -> None:
         async def act(members: list[Member]) -> Any:
             return [(await asked(member, "/nodes")).json()["rows"] for member in members], [

@@ -29,7 +29,10 @@ class Nodes(Protocol):
         ...
 
     def introduce(self, about: About, handlers: Mapping[str, Handler]) -> None:
-        """Say who this node is and what it answers, by the names of questions. To be called before the broker starts."""
+        """Say who this node is and what it answers, by the names of questions. To be called before the broker starts.
+
+        One that never does, as an application's process, is no node to the others: they neither show nor ask it.
+        """
         ...
 
     def changed(self) -> None:

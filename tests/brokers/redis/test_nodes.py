@@ -65,6 +65,27 @@ class TestPresence:
         assert ids[0] == ids[1] == ids[2]
         assert len(set(ids[0])) == 3
 
+    def test_one_that_is_not_introduced_is_present_and_neither_shown_nor_missing(self, redis: RedisServer, prefix: str) -> None:
+        async def act(brokers: list[RedisBroker]) -> Any:
+            stranger = RedisBroker(redis.url, prefix=prefix, adopt=False)
+            await stranger.start(nobody)
+            try:
+                await until(lambda: all(stranger.node_id in broker.nodes.present() for broker in brokers))
+                await until(lambda: len(stranger.nodes.others()) == 2)
+                return (
+                    [names_of(broker) for broker in brokers],
+                    await brokers[0].nodes.ask("echo", {}),
+                    await stranger.nodes.ask("echo", {}),
+                )
+            finally:
+                await stranger.stop()
+
+        names, of_one, of_the_stranger = with_nodes(redis.url, prefix, act, "ab")
+
+        assert names == [["b"], ["a"]]
+        assert of_one == ([{"of": "b"}], [])
+        assert of_the_stranger == ([{"of": "a"}, {"of": "b"}], [])
+
     @pytest.mark.slow
     def test_one_that_was_killed_is_gone_after_a_while(
         self, redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch

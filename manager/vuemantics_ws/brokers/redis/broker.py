@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import socket
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +44,8 @@ class RedisBroker:
     :class:`vuemantics_ws.errors.BrokerAway`; ``start`` does not wait for it. When it is back, what moved meanwhile is
     delivered, and a Redis that came back empty is given what this process knows.
 
+    Must be made in the process that uses it, after any fork: its id tells it from all others.
+
     A publisher that gives one version to two events which differ, one before Redis lost its data and one after, may be shown
     as saying the one here and the other on another node: until its next event, or after two such ends until the next attempt.
 
@@ -53,7 +54,6 @@ class RedisBroker:
         prefix: begins the name of every key and channel, so that several systems can share a Redis.
         adopt: hear what the application's own publisher says on ``<plain_prefix>upload:<id>`` and give it versions. Some node
             must; any number may.
-        node_name: what people call this process; by default the machine's name.
 
     Raises:
         BadSetting: the URL is none, or what this system says would be taken for what a plain publisher says.
@@ -69,7 +69,6 @@ class RedisBroker:
         clock: Clock | None = None,
         limits: Limits | None = None,
         dice: random.Random | None = None,
-        node_name: str | None = None,
     ) -> None:
         if adopt and prefix.startswith(f"{plain_prefix}upload:"):
             raise BadSetting(f"expected a prefix that no plain publisher uses, got {prefix!r}", setting="redis_prefix")
@@ -78,7 +77,6 @@ class RedisBroker:
         self.limits = limits or Limits()
         self.dice = dice or system_random()
         self.node_id = f"{self.dice.getrandbits(32):08x}"
-        self.node_name = node_name or socket.gethostname()
         self.keys = Keys(prefix, database=self.address.database)
         self.commands = Commands(self.address)
         self.subscriptions = Subscriptions(

@@ -130,7 +130,7 @@ class RedisNodes:
         self._subscriptions = subscriptions
         self._keys = keys
         self._clock = clock
-        self._about: About = lambda: {"name": node_id, "state": "ready"}
+        self._about: About = dict  # nothing, before it is introduced
         self._handlers: Mapping[str, Handler] = {}
         self._others: dict[str, _Present] = {}
         self._asked: dict[int, _Asked] = {}
@@ -176,6 +176,7 @@ class RedisNodes:
         return [
             {**other.about, "id": node_id, "seen_s": round(max(0.0, now - other.heard_at), 3)}
             for node_id, other in self._others.items()
+            if other.about
         ]
 
     def present(self) -> list[str]:
@@ -191,14 +192,14 @@ class RedisNodes:
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 told = await self._commands.publish(to, b"ask " + msgspec.json.encode(said))
-                await asked.wait(told, self.present()[1:] if node_id is None else [node_id])
+                await asked.wait(told, [other["id"] for other in self.others()] if node_id is None else [node_id])
         except (BrokerAway, TimeoutError):
             pass  # whoever has not answered is missing, for whatever reason
         finally:
             del self._asked[said.number]
         asked.answers.sort(key=lambda answer: (answer.name, answer.node_id))
         useful = {answer.node_id: answer.answer for answer in asked.answers if answer.answer is not None}
-        names = {answer.node_id: answer.name for answer in asked.answers}
+        names = {answer.node_id: answer.name for answer in asked.answers if answer.name}
         names |= {other["id"]: other["name"] for other in self.others()}
         wanted = names if node_id is None else {node_id: names.get(node_id, node_id)}
         return Answers(list(useful.values()), [name for id_, name in wanted.items() if id_ not in useful])
@@ -230,7 +231,7 @@ class RedisNodes:
             answering.add_done_callback(self._answering.discard)
 
     async def _answer(self, question: _Question) -> None:
-        name = str(self._about()["name"])
+        name = str(self._about().get("name", ""))
         said = _Answer(question.number, self.node_id, name, await self._find_answer(question))
         encoded = msgspec.json.encode(said)
         if len(encoded) > ANSWER_BYTES_MAX:
@@ -261,8 +262,8 @@ class RedisNodes:
             try:
                 about = self._about()
                 await self._renew(about)
-                if about["state"] != told:
-                    told = about["state"]
+                if (state := about.get("state", "")) != told:
+                    told = state
                     await self._tell(b"hello " + self.node_id.encode())
             except BrokerAway:
                 pause_s = AWAY_S
