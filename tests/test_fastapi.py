@@ -16,7 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.connection_manager.messages import completed, progress
 from tests.connection_manager.sockets import sizes
-from vuemantics_ws import ConnectionManager
+from tests.redis_server import RedisServer
+from vuemantics_ws import ConnectionManager, RedisBroker
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = re.compile(r"<!-- example: fastapi -->\n```python\n(.+?)```", re.DOTALL)
@@ -91,9 +92,10 @@ class Tab:
 
 
 @asynccontextmanager
-async def application() -> AsyncIterator[Application]:
-    namespace: dict[str, Any] = {"__name__": "example"}
-    exec(compile(example(), "the example", "exec"), namespace)
+async def application(broker: str = "MemoryBroker()") -> AsyncIterator[Application]:
+    """``broker`` takes the place of the example's."""
+    namespace: dict[str, Any] = {"__name__": "example", "RedisBroker": RedisBroker}
+    exec(compile(example().replace("MemoryBroker()", broker), "the example", "exec"), namespace)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)  # accepted sockets inherit it
     listener.bind(("127.0.0.1", 0))
@@ -121,6 +123,24 @@ def test_the_example_is_short() -> None:
     code = [line for line in example().splitlines() if line.strip() and not line.startswith(("from", "import"))]
 
     assert len(code) <= 25
+
+
+def test_with_redis_in_its_place_two_processes_of_the_example_are_one(redis: RedisServer, prefix: str) -> None:
+    broker = f"RedisBroker({redis.url!r}, prefix={prefix!r}, plain_prefix={prefix!r})"
+
+    async def main() -> None:
+        async with application(broker) as one, application(broker) as other:
+            assert await one.publish(progress("a", 10)) == "accepted"
+            async with one.tab("alice") as near, other.tab("alice") as far:
+                await near.follow("a", shows=10)
+                assert await far.next() == 10
+                assert await other.publish(progress("a", 20)) == "accepted"
+                assert await one.publish(completed("a")) == "accepted"
+                for tab in (near, far):
+                    while (shown := await tab.next()) != "done":
+                        assert shown == 20
+
+    asyncio.run(main())
 
 
 def test_every_tab_of_the_owner_sees_every_state_and_the_end() -> None:

@@ -221,6 +221,7 @@ class ConnectionManager:
 
         Raises:
             BadEvent: the browser would refuse it, or it is larger than ``limits.event_bytes_max``.
+            BrokerAway: whether it was published is not known. Publishing the same again does no harm.
         """
         if self._broker is None:
             raise TypeError("publish needs a manager with a broker")
