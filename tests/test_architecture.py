@@ -133,7 +133,7 @@ IN_SIMULATION: dict[str, set[str]] = {
     "format": {"format", "dice", "pipeline"},
     "planning": {"planning", "format", "dice", "pipeline"},
     "browser": {"browser", "format", "dice", "log"},
-    "faults": {"faults", "browser", "format", "guard"},
+    "faults": {"faults", "browser", "format", "own_process"},
     "judging": {"judging", "planning", "format", "log"},
 }
 """A file is read, planned, played and judged: each part knows of those before it. Only the log joins playing and judging."""

@@ -1,4 +1,4 @@
-"""A node in a process of its own, started and stopped with care: whatever happens, no process is left behind."""
+"""A node in a process of its own, started and stopped with care."""
 
 import asyncio
 import dataclasses
@@ -6,17 +6,15 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
 from vuemantics_ws.gateway.settings import Settings
-from vuemantics_ws.simulation.guard import Guard
+from vuemantics_ws.simulation.own_process import OwnProcess
 
 GATEWAY = ("-m", "vuemantics_ws.gateway")
 """The program that a node runs: what stands behind the name of the interpreter."""
@@ -28,17 +26,13 @@ START_TIMEOUT_S = 20.0
 STOP_MARGIN_S = 5.0
 """How much longer than its drain a node may take to end before it is killed."""
 
-LOG_LINES = 20
-"""What is shown of a node's log when it fails."""
 
-
-class Node:
+class Node(OwnProcess):
     """A gateway of its own, ready between ``async with`` and its end. ``url`` and ``control`` say where.
 
-    It runs in a session of its own, so a Ctrl-C in the terminal is ours to pass on, and keeps its state in a temporary folder
-    that goes with it. Leaving the ``with`` kills it, if it still runs; :meth:`stop` is the orderly way before. Its stdin is a
-    pipe of ours, so it stops by itself where it is we who are killed. Once it has ended it can be started again, on the ports
-    that it had.
+    It runs in a session of its own, so a Ctrl-C in the terminal is ours to pass on. Leaving the ``with`` kills it, if it still
+    runs; :meth:`stop` is the orderly way before. Its stdin is a pipe of ours, so it stops by itself where it is we who are
+    killed. Once it has ended it can be started again, on the ports that it had.
 
     Args:
         program: takes its settings from the environment and prints its URLs, as the gateway does.
@@ -49,67 +43,38 @@ class Node:
     """
 
     def __init__(self, settings: Settings, *, program: Sequence[str] = GATEWAY, name: str = "node:0") -> None:
+        super().__init__("node")
         self.name = name
         self._settings = settings
         self._program = program
-        self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-simulation-")
-        self._log_path = Path(self._folder.name) / "node.log"
-        self._process: asyncio.subprocess.Process | None = None
-        self._guard = Guard()
         self.url = ""
         self.control = ""
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:
-            await self._end()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end()
 
     @property
     def exit_code(self) -> int | None:
         """None while it runs."""
-        return self._process.returncode if self._process is not None else None
+        return self.process.returncode
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        return self.process.pid
 
     async def wait(self) -> int:
         """The exit code, once it has ended."""
-        assert self._process is not None
-        return await self._process.wait()
-
-    async def kill(self) -> int:
-        """SIGKILL. Returns its exit code, which is -9 where it still ran."""
-        process = self._process
-        assert process is not None
-        if process.returncode is None:
-            process.kill()
-        return await process.wait()
+        return await self.process.wait()
 
     async def pause(self) -> None:
         """SIGSTOP: the system still takes connections for it, and it does nothing, not even end where we do."""
-        assert self._process is not None
-        await self._guard.watch(self._process.pid)
-        self._process.send_signal(signal.SIGSTOP)
+        await self._guard.watch(self.pid)
+        self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        super().resume()
         self._guard.dismiss()
 
     async def stop(self) -> int:
         """SIGTERM, then its exit code: -9 where it had to be killed because it did not end in time."""
-        process = self._process
-        assert process is not None
+        process = self.process
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         try:
@@ -119,19 +84,7 @@ class Node:
             process.kill()
             return await process.wait()
 
-    def log_end(self) -> list[str]:
-        """The last lines that it logged."""
-        try:
-            return self._log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        except OSError:
-            return []
-
     async def start(self) -> None:
-        """Start it. Returns once it is ready.
-
-        Raises:
-            EnvironmentUnfit: it does not start; with the end of its log.
-        """
         try:
             with self._log_path.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
@@ -159,19 +112,6 @@ class Node:
             raise self._unfit("a node ended before it was ready") from None
         ports: dict[str, Any] = {"port": urlsplit(self.url).port, "control_port": urlsplit(self.control).port}
         self._settings = dataclasses.replace(self._settings, **ports)
-
-    def _unfit(self, message: str) -> EnvironmentUnfit:
-        lines = self.log_end()
-        return EnvironmentUnfit(message, hint="its log ends with:\n" + "\n".join(lines) if lines else None)
-
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-        await self._guard.gone()
-        self._folder.cleanup()
 
 
 def _environment(settings: Settings, folder: str) -> dict[str, str]:

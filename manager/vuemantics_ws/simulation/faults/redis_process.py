@@ -4,14 +4,11 @@ import asyncio
 import shutil
 import signal
 import socket
-import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.simulation.faults.redis_line import RedisLine
-from vuemantics_ws.simulation.guard import Guard
+from vuemantics_ws.simulation.own_process import OwnProcess
 
 PROGRAM = "redis-server"
 HOW_TO_GET_IT = "install it, for example with apt-get install redis-server or brew install redis"
@@ -20,15 +17,12 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 LOOK_EVERY_S = 0.01
 
-LOG_LINES = 20
-
 _KEEPS = "appendonly"
 """The folder of what it keeps. Every write is in a file of the system's before it is answered, so that a kill loses nothing."""
 
 
-class RedisProcess:
-    """A ``redis-server`` on a free port of loopback, between ``async with`` and its end, with its files in a folder that goes
-    with it.
+class RedisProcess(OwnProcess):
+    """A ``redis-server`` on a free port of loopback. Started again, it has that port and what it kept.
 
     It runs in a session of its own, and ends with us: a small process holds a pipe from us, and kills it when that breaks.
 
@@ -37,49 +31,17 @@ class RedisProcess:
     """
 
     def __init__(self, *, program: str = PROGRAM) -> None:
+        super().__init__("redis")
         self._program = program
-        self._folder = tempfile.TemporaryDirectory(prefix="vuemantics-ws-redis-")
-        self._log_path = Path(self._folder.name) / "redis.log"
-        self._process: asyncio.subprocess.Process | None = None
-        self._guard = Guard()
-        self.port = 0
-        self._line: RedisLine | None = None
+        self.port = _free_port()
+        self.line = RedisLine(self.port)
+        """How the simulator itself speaks to it."""
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    @property
-    def line(self) -> RedisLine:
-        """How the simulator itself speaks to it."""
-        assert self._line is not None
-        return self._line
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
-
-    async def __aenter__(self) -> Self:
-        self.port = _free_port()
-        self._line = RedisLine(self.port)
-        try:
-            await self.start()
-        except BaseException:
-            await self._end()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end()
-
     async def start(self) -> None:
-        """Start it (again), at the same port, with what it kept. Returns once it answers.
-
-        Raises:
-            EnvironmentUnfit: it does not, with the end of its log.
-        """
         path = shutil.which(self._program)
         if path is None:
             raise EnvironmentUnfit(f"{self._program} is not on this machine, and this scenario needs it", hint=HOW_TO_GET_IT)
@@ -99,23 +61,9 @@ class RedisProcess:
         if not self.is_running:
             raise self._unfit("redis ended before it was ready")
 
-    async def kill(self) -> int:
-        """SIGKILL. Returns its exit code, which is -9 where it still ran."""
-        process = self._process
-        assert process is not None
-        self._guard.dismiss()
-        if process.returncode is None:
-            process.kill()
-        return await process.wait()
-
     def pause(self) -> None:
         """SIGSTOP: connections stay, and nothing is answered."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGSTOP)
 
     def lose_data(self) -> None:
         """What it kept is gone at its next start. It must not run."""
@@ -140,17 +88,9 @@ class RedisProcess:
         assert isinstance(said, bytes)
         return next(line.partition(b":")[2] for line in said.splitlines() if line.startswith(b"run_id:"))
 
-    def _unfit(self, message: str) -> EnvironmentUnfit:
-        lines = self._log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        return EnvironmentUnfit(message, hint="its log ends with:\n" + "\n".join(lines) if lines else None)
-
     async def _end(self) -> None:
-        if self._line is not None:
-            await self._line.__aexit__(None, None, None)
-        if self._process is not None:
-            await self.kill()
-        await self._guard.gone()
-        self._folder.cleanup()
+        await self.line.__aexit__(None, None, None)
+        await super()._end()
 
 
 def _free_port() -> int:
