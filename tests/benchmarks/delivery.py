@@ -26,8 +26,9 @@ from tests.gateway.nodes import event
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.frame import Frame
+from vuemantics_ws.gateway.listening import listen
 from vuemantics_ws.gateway.run import loop_factory
-from vuemantics_ws.gateway.server import Gateway, listen
+from vuemantics_ws.gateway.server import Gateway
 from vuemantics_ws.gateway.settings import Settings
 
 UPLOAD_ID = "00000001-0000-4000-8000-000000000000"

@@ -14,7 +14,8 @@ from tests.gateway.nodes import completed, event, gateway
 from vuemantics_ws.client.control import Control, Receipt
 from vuemantics_ws.errors import BadEvent, BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws.gateway.control import create_control_application
-from vuemantics_ws.gateway.server import Gateway, listen
+from vuemantics_ws.gateway.listening import listen
+from vuemantics_ws.gateway.server import Gateway
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from tests.gateway.nodes import event, gateway
 from vuemantics_ws.client.relay import Answer, Asked, Relay, Unreached
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.control import create_control_application
-from vuemantics_ws.gateway.server import listen
+from vuemantics_ws.gateway.listening import listen
 
 Scope = dict[str, Any]
 Say = Callable[[int, bytes], Awaitable[None]]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.gateway.server import listen, reserve
+from vuemantics_ws.gateway.listening import listen, reserve
 
 
 def accepted(listener: socket.socket) -> int:

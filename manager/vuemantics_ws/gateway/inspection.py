@@ -14,7 +14,8 @@ from vuemantics_ws.gateway.ordering import key_of
 from vuemantics_ws.gateway.pulse import Pulse
 from vuemantics_ws.gateway.query import Filter, SortField, read_filter, read_sort
 from vuemantics_ws.gateway.slices import Slices
-from vuemantics_ws.gateway.views import STALLED_S, VIEWS, Looked, View
+from vuemantics_ws.gateway.view import Looked, View
+from vuemantics_ws.gateway.views import STALLED_S, VIEWS
 from vuemantics_ws.gateway.warnings import Stalled, warnings
 from vuemantics_ws.limits import Limits
 

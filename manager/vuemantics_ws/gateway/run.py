@@ -20,7 +20,8 @@ from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.control import create_control_application
 from vuemantics_ws.gateway.development import development_secret
-from vuemantics_ws.gateway.server import Gateway, listen
+from vuemantics_ws.gateway.listening import listen
+from vuemantics_ws.gateway.server import Gateway
 from vuemantics_ws.gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

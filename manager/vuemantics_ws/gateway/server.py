@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ from vuemantics_ws.closing import RELOADING_REASON, CloseCode
 from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.access import anyone, owner_only
 from vuemantics_ws.core.upload import Event, Head, Verdict
-from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.auth import Authenticator
 from vuemantics_ws.gateway.connection import Connection
@@ -26,6 +24,7 @@ from vuemantics_ws.gateway.handshake import PATHS, HandshakePolicy
 from vuemantics_ws.gateway.histogram import Histogram
 from vuemantics_ws.gateway.inspection import Inspection
 from vuemantics_ws.gateway.journal import Journal
+from vuemantics_ws.gateway.listening import BACKLOG, listen
 from vuemantics_ws.gateway.neighbours import Neighbours
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.port import Phase
@@ -37,9 +36,6 @@ from vuemantics_ws.gateway.timers import Timers
 from vuemantics_ws.limits import Limits
 
 logger = logging.getLogger(__name__)
-
-BACKLOG = 128
-"""Sockets that the kernel holds for us. All of them may be accepted at once, so they must fit the unauthenticated places."""
 
 FLUSHED_TOGETHER = 64
 """How long states waited is looked at once for so many connections: that costs each of them nothing."""
@@ -360,53 +356,3 @@ def _close_all(connections: Sequence[Connection], *, for_good: bool) -> int:
         else:
             connection.close(CloseCode.SERVER_RELOADING, RELOADING_REASON)
     return len(connections)
-
-
-def listen(host: str, port: int, option: str, *, shared: bool = False) -> socket.socket:
-    """A socket that listens there; a shared one beside those of other processes of this user that say the same.
-
-    Linux spreads connections over the sockets that share a port. macOS gives all of them to the last one.
-
-    Its protocol is named, because asyncio sets TCP_NODELAY only on sockets whose protocol it knows, and accepted ones inherit
-    it: without, every second write of a connection waits 40 ms for the peer's delayed acknowledgement.
-
-    Raises:
-        EnvironmentUnfit: the name does not resolve, or the address is taken or not ours.
-    """
-    return _bound(host, port, option, socket.SO_REUSEADDR, *([socket.SO_REUSEPORT] if shared else []), backlog=BACKLOG)
-
-
-def reserve(host: str, port: int, option: str) -> socket.socket:
-    """A socket that does not listen, and has a port that others may share with it for as long as it is open.
-
-    Raises:
-        EnvironmentUnfit: as :func:`listen`; also where somebody listens there who would share.
-    """
-    if port:
-        _bound(host, port, option, socket.SO_REUSEADDR).close()
-    return _bound(host, port, option, socket.SO_REUSEPORT)
-
-
-def _bound(host: str, port: int, option: str, *options: int, backlog: int | None = None) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, kind, socket.IPPROTO_TCP)
-    except OSError as error:
-        raise _cannot_listen(host, port, option, error) from None
-    try:
-        bound.setblocking(False)
-        for name in options:
-            bound.setsockopt(socket.SOL_SOCKET, name, 1)
-        bound.bind(address)
-        if backlog is not None:
-            bound.listen(backlog)
-    except OSError as error:
-        bound.close()
-        raise _cannot_listen(host, port, option, error) from None
-    return bound
-
-
-def _cannot_listen(host: str, port: int, option: str, error: OSError) -> EnvironmentUnfit:
-    reason = (error.strerror or str(error)).lower()
-    hint = f"stop what listens there, or choose another with {option}"
-    return EnvironmentUnfit(f"cannot listen on {host} port {port}: {reason}", hint=hint)

@@ -19,8 +19,8 @@ from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.crew import Crew
 from vuemantics_ws.gateway.development import SECRET_VARIABLE, development_secret
 from vuemantics_ws.gateway.handshake import PATHS
+from vuemantics_ws.gateway.listening import listen, reserve
 from vuemantics_ws.gateway.run import ControlPort, Ready, loop_factory, signals
-from vuemantics_ws.gateway.server import listen, reserve
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.gateway.supervisor_control import create_supervisor_application
 from vuemantics_ws.gateway.worker import UNFIT

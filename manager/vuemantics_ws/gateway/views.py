@@ -1,132 +1,23 @@
-"""The tables that a person may look at, as rows made of the live tables when somebody looks.
-
-A view is made for one look. Its fields say how a filter or an order reads them of a row; what only shows is made for the rows
-that are shown. Rows are objects of the live tables, so they may have ended before they are shown.
-"""
+"""The tables that a person may look at, as rows made of the live tables when somebody looks."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from operator import itemgetter
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
-import msgspec
-
-from vuemantics_ws.ambient import Clock
-from vuemantics_ws.brokers.base import Broker
-from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.registry import Upload, User
 from vuemantics_ws.core.upload import Head
 from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.port import Phase
+from vuemantics_ws.gateway.progress import percent_of, stage_and_percent_of, state_of
 from vuemantics_ws.gateway.query import Fields, Kind, Read
-from vuemantics_ws.gateway.sightings import Sightings
-from vuemantics_ws.gateway.timers import Timers
+from vuemantics_ws.gateway.view import Looked, View
 
 STALLED_S = 5.0
 """A connection that has taken nothing for so long is stalled; before, it is slow."""
 
 SHOWN_MAX = 20
 """Of many followers or follows, so many are shown."""
-
-R = TypeVar("R")
-
-
-class Looked(Protocol):
-    """What of a node is looked at."""
-
-    @property
-    def manager(self) -> ConnectionManager: ...
-    @property
-    def broker(self) -> Broker: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def timers(self) -> Timers: ...
-    @property
-    def sightings(self) -> Sightings: ...
-    @property
-    def connections(self) -> Mapping[Connection, None]: ...
-    @property
-    def name(self) -> str:
-        """What people call the node."""
-        ...
-
-    def report(self) -> dict[str, Any]:
-        """How the node does, as one of ``nodes`` in a frame."""
-        ...
-
-
-class View(Protocol[R]):
-    """One table, as it is at the moment of a look."""
-
-    kinds: ClassVar[Fields]
-
-    def __init__(self, node: Looked) -> None: ...
-    @property
-    def fields(self) -> Mapping[str, Read]:
-        """How each of the kinds is read of a row."""
-        ...
-
-    def rows(self) -> Iterator[R]:
-        """All of them, oldest first; those that were there when the iterator was first asked."""
-        ...
-
-    def order(self, row: R) -> Any:
-        """What the default order sorts by; rows with the same stay as they came."""
-        ...
-
-    def as_json(self, row: R) -> dict[str, Any]: ...
-    def for_merging(self, row: R) -> dict[str, Any]:
-        """What is told beside where rows of several nodes become one."""
-        return {}
-
-    def find(self, name: str) -> R | None:
-        """What this node knows of an upload, or of a user, that is a row of another node; for views where it may be."""
-        return None
-
-
-class _Payload(msgspec.Struct):
-    stage: str
-    progress_percent: int
-
-
-class _Progress(msgspec.Struct, tag_field="action", tag="upload_progress"):
-    payload: _Payload
-
-
-class _Completed(msgspec.Struct, tag_field="action", tag="upload_completed"):
-    pass
-
-
-class _Failed(msgspec.Struct, tag_field="action", tag="upload_failed"):
-    pass
-
-
-_SAID = msgspec.json.Decoder(_Progress | _Completed | _Failed)
-"""What a worker says beside is its own, and may stand under any key that its kind of message does not have."""
-
-
-def state_of(head: Head | None) -> str:
-    """What has become of an upload."""
-    if head is None:
-        return "unpublished"
-    if not head.terminal:
-        return "running"
-    return "failed" if isinstance(_SAID.decode(head.frame.payload), _Failed) else "completed"
-
-
-def stage_and_percent_of(head: Head | None) -> tuple[str | None, int | None]:
-    """How far it is. What has completed has no stage, and what has failed no percentage either."""
-    if head is None:
-        return None, None
-    said = _SAID.decode(head.frame.payload)
-    if isinstance(said, _Progress):
-        return said.payload.stage, said.payload.progress_percent
-    return None, 100 if isinstance(said, _Completed) else None
-
-
-def percent_of(head: Head | None) -> int | None:
-    return stage_and_percent_of(head)[1]
 
 
 class ConnectionsView(View[Connection]):
@@ -262,10 +153,9 @@ class UploadsView(View[Known]):
         return _also(read | {name: seen(name) for name in counts}, rate_per_s="rate", age_s="age", nodes="node")
 
     def rows(self) -> Iterator[Known]:
+        # Both as they are at this moment: a look takes long, and meanwhile they change.
         followed, kept = dict(self._uploads), self._broker.unwatched()
-        kept = chain(
-            list(islice(kept, 1)), kept
-        )  # both as they are at this moment: a look takes long, and meanwhile they change
+        kept = chain(list(islice(kept, 1)), kept)
         for upload in followed.values():
             yield Known(upload.upload_id, upload, None)
         for upload_id, head in kept:
