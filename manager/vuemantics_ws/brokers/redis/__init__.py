@@ -1,1 +1,1 @@
-"""The broker around Redis: any number of processes that are one system (SEMANTICS.md section 6)."""
+"""The broker around Redis: any number of processes that are one system (docs/redis.md)."""

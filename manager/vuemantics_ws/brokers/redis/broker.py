@@ -38,7 +38,7 @@ CANARY = Script("canary")
 
 
 class RedisBroker:
-    """One of any number of processes that are one system around Redis (SEMANTICS.md section 6).
+    """One of any number of processes that are one system around Redis (docs/redis.md).
 
     While Redis is away nothing is delivered, ``watch`` finds nothing, and whatever asks raises
     :class:`vuemantics_ws.errors.BrokerAway`; ``start`` does not wait for it. When it is back, what moved meanwhile is

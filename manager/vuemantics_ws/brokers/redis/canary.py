@@ -1,6 +1,6 @@
 """Whether what is published arrives: a connection that only listens would never notice that nobody speaks.
 
-Redis may be hung, the network gone, or the server another than the one that publishers speak to (TRUST.md, finding 3).
+Redis may be hung, the network gone, or the server another than the one that publishers speak to.
 """
 
 import asyncio
