@@ -170,7 +170,9 @@ class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=
     messy: bool = False
     """It is a slip of its worker's, which the judge may refuse."""
     held_up_s: float = 0.0
-    """For how long it had to be tried again, or had to wait for an event before it that was: the server's time, not ours."""
+    """For how long it had to be tried again, or had to wait for an event before it that was, or whose answer was slow: the
+    server's time, not ours.
+    """
 
     @property
     def version(self) -> Version | None:

@@ -19,6 +19,11 @@ FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.5
 """How long a worker waits before it tries once more, after every node was tried: at first, and later."""
 
+SLOW_S = 0.25
+"""An answer that takes so long holds up what is behind it. Of a quicker one nobody can say whose time it was: the server's, or
+that of a simulator with too much to do.
+"""
+
 
 class Publishers:
     """Publishes at whichever node answers.
@@ -93,7 +98,7 @@ class Publishing:
         self._now = now
         self._until = until
         self._held_up_until = 0.0
-        """Until when events had to be tried again, and those behind them to wait."""
+        """Until when an event was tried again or its answer was slow, and those behind it had to wait."""
         self._said: dict[tuple[int, int], bytes] = {}
         """What was published of a version, where copies of it will be."""
 
@@ -149,7 +154,7 @@ class Publishing:
             problem = error.message
         answered_at = self._now()
         held_up_s = max(0.0, self._held_up_until - event.at_s) + (sent_at - times[0] if times else 0.0)
-        if held_up_s:
+        if held_up_s or answered_at - sent_at >= SLOW_S:
             self._held_up_until = answered_at
         self._note(
             event,
