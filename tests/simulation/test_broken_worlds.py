@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.playing import of, plan, played
 from tests.simulation.test_world import node_pids
 from vuemantics_ws.errors import BadScenario, EnvironmentUnfit
-from vuemantics_ws.simulation.log import Emptied, FaultBegan, FaultEnded, Health, NodeExited, Opened, Published
+from vuemantics_ws.simulation.log import Emptied, FaultBegan, FaultEnded, Health, NodeExited, Opened, Published, Unsent
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +140,28 @@ def test_what_befalls_clients_and_a_node_that_stands_still_needs_no_redis() -> N
         "it does not answer",
         "4 connections are cut off",
     ]
+
+
+AWAY = """\
+    server: {config: {grace: 5s, drain: 0s}}
+    users: {u: {}}
+    uploads:
+      - {id: early, owner: u, pipeline: [{stage: queued, for: 5s}]}
+      - {id: meanwhile, owner: u, start: 1200ms, pipeline: [{stage: queued, for: 4s}]}
+    clients:
+      - {id: tab, user: u, reconnect: {initial: 4s, jitter: 0s}}
+"""
+
+
+def test_a_tab_that_a_fault_kept_from_asking_need_not_learn_of_what_it_never_asked_for() -> None:
+    fault = "{at: 1s, do: connections.kill}"
+
+    report, log = played(plan(broken(fault, head=AWAY, expect="{terminal: {within: 1s}}"), duration="40s"))
+
+    assert report.broken() == []
+    assert [record.client for record in of(log, Unsent)] == ["tab"]
+    (terminal,) = report.expectations
+    assert (terminal.samples, terminal.figures) == (1, {"never_asked_while_away": 1})
 
 
 def test_a_fault_of_which_nothing_is_seen_fails_the_run() -> None:

@@ -12,7 +12,7 @@ from vuemantics_ws.simulation.log import KINDS, Log, Received, Record, Unreachab
 
 def every_kind() -> list[Record]:
     story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).chokes("desk").measures()
-    story.says("ready").breaks("redis.down").mends("redis.down")
+    story.says("ready").breaks("redis.down").mends("redis.down").drops("desk", CAT)
     return [*story.is_over().records, Unreachable(9.0, "desk", "HTTP 503")]
 
 

@@ -102,6 +102,17 @@ class Sent(Struct, frozen=True, tag="sent", tag_field="kind", gc=False):
     upload_id: str
 
 
+class Unsent(Struct, frozen=True, tag="unsent", tag_field="kind", gc=False):
+    """The same while its socket was not open: the page drops such a request silently, and never repeats it (PROTOCOL.md
+    section 4).
+    """
+
+    at: float
+    client: str
+    action: Literal["subscribe_upload", "unsubscribe_upload"]
+    upload_id: str
+
+
 class Received(Struct, frozen=True, tag="received", tag_field="kind", omit_defaults=True, gc=False):
     """A documented message. ``known`` is that of a ``subscribed``; a state has a version, unless its server gives none."""
 
@@ -259,6 +270,7 @@ Record = (
     | Unreachable
     | Authenticated
     | Sent
+    | Unsent
     | Received
     | Undocumented
     | Closed

@@ -12,7 +12,8 @@ from vuemantics_ws.simulation.planning.plan import Plan, make_plan
 CAT, DOG = upload_id_of(1, "cat"), upload_id_of(1, "dog")
 
 
-def plan(expectation: str, *, phone_leaves: bool = False) -> Plan:
+def plan(expectation: str, *, phone_leaves: bool = False, more: str = "", desk: str = "") -> Plan:
+    """``more`` are further keys of the file, ``desk`` further ones of that client."""
     leave = ", leave: {after: 5ms}" if phone_leaves else ""
     text = f"""\
 version: 1
@@ -24,12 +25,12 @@ uploads:
   - {{id: cat, owner: alice, pipeline: [{{stage: queued, for: 10ms}}]}}
   - {{id: dog, owner: bob, pipeline: [{{stage: queued, for: 10ms}}]}}
 clients:
-  - {{id: desk, user: alice, subscribe: [cat, dog]}}
+  - {{id: desk, user: alice, subscribe: [cat, dog]{desk}}}
   - {{id: phone, user: alice{leave}}}
   - {{id: tablet, user: bob, subscribe: none}}
 expect:
   - {expectation}
-"""
+{more}"""
     return make_plan(parse_scenario(text, file="e.yaml", environment={}), 1)
 
 

@@ -24,6 +24,8 @@ from vuemantics_ws.simulation.log import (
     Sent,
     Settled,
     Undocumented,
+    Unreachable,
+    Unsent,
     UploadFacts,
 )
 
@@ -86,6 +88,13 @@ class Story:
 
     def asks(self, client: str, upload: str) -> "Story":
         return self.add(Sent(self.step(), self._numbers[client], "subscribe_upload", upload))
+
+    def drops(self, client: str, upload: str) -> "Story":
+        """It would ask, and is not connected."""
+        return self.add(Unsent(self.step(), client, "subscribe_upload", upload))
+
+    def tries_in_vain(self, client: str) -> "Story":
+        return self.add(Unreachable(self.step(), client, "HTTP 503"))
 
     def gives_up(self, client: str, upload: str) -> "Story":
         return self.add(Sent(self.step(), self._numbers[client], "unsubscribe_upload", upload))

@@ -25,7 +25,7 @@ from vuemantics_ws.simulation.browser.script import WELL_BEHAVED, Performance
 from vuemantics_ws.simulation.browser.socket import BrowserSocket
 from vuemantics_ws.simulation.browser.validator import read
 from vuemantics_ws.simulation.format.scenario import Step
-from vuemantics_ws.simulation.log import ONE, Authenticated, Closed, Log, Opened, Sent, Undocumented, Unreachable
+from vuemantics_ws.simulation.log import ONE, Authenticated, Closed, Log, Opened, Sent, Undocumented, Unreachable, Unsent
 
 CONNECT_TIMEOUT_S = 10.0
 """What a connection may take, from the first packet to the upgrade."""
@@ -268,6 +268,8 @@ class Browser:
     def _request(self, action: Literal["subscribe_upload", "unsubscribe_upload"], upload_id: str, message: Message) -> bool:
         socket = self._socket
         if socket is None or not socket.is_open:
+            if not self._left:
+                self._log.append(Unsent(self._now(), self.name, action, upload_id))
             return False
         self._log.append(Sent(self._now(), socket.number, action, upload_id))
         socket.say(message)

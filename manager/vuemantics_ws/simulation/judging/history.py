@@ -29,6 +29,8 @@ from vuemantics_ws.simulation.log import (
     Record,
     Sent,
     Undocumented,
+    Unreachable,
+    Unsent,
     UploadFacts,
 )
 
@@ -58,6 +60,7 @@ class Connection:
     client: str
     user: str
     opened_at: float
+    node: str
     authenticated_at: float | None = None
     closed: Closed | None = None
     records: list[Record] = field(default_factory=list)
@@ -125,6 +128,10 @@ class History:
         self.connections: dict[int, Connection] = {}
         self.windows: list[Window] = []
         self.published: list[Published] = []
+        self.unreachable: dict[str, list[Unreachable]] = {}
+        """By client: its tries to connect that came to nothing."""
+        self.unsent: dict[tuple[str, str], Unsent] = {}
+        """By client and upload: the last subscribe that it dropped."""
         self._accepted: dict[str, list[Accepted]] = {}
         self._newest: dict[str, list[Accepted]] = {}
         self._open: dict[tuple[int, str], Window] = {}
@@ -137,6 +144,8 @@ class History:
             Opened: self._open_connection,
             Authenticated: self._join,
             Sent: self._ask,
+            Unsent: self._drop,
+            Unreachable: self._miss,
             Received: self._receive,
             Undocumented: self._note,
             Closed: self._leave,
@@ -230,7 +239,7 @@ class History:
 
     def _open_connection(self, record: Opened) -> None:
         user = self.began.clients[record.client].user
-        connection = Connection(record.connection, record.client, user, record.at)
+        connection = Connection(record.connection, record.client, user, record.at, record.node)
         connection.records.append(record)
         self.connections[record.connection] = connection
 
@@ -303,6 +312,13 @@ class History:
         present = self._present.get(connection.user, {}).values()
         if all(record.upload_id in other.given_up for other in present):
             self._follows.get(connection.user, {}).pop(record.upload_id, None)
+
+    def _drop(self, record: Unsent) -> None:
+        if record.action == "subscribe_upload":
+            self.unsent[record.client, record.upload_id] = record
+
+    def _miss(self, record: Unreachable) -> None:
+        self.unreachable.setdefault(record.client, []).append(record)
 
     def _receive(self, record: Received) -> None:
         connection = self.connections[record.connection]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.judging.history import Connection, History
-from vuemantics_ws.simulation.log import Published, Received, Settled
+from vuemantics_ws.simulation.log import Published, Received, Sent, Settled, Unsent
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient, PlannedUpload
 
 
@@ -48,6 +48,15 @@ class Case:
     def ends(self, client: PlannedClient, upload: PlannedUpload) -> Sequence[Ended]:
         """The ends of an upload that this client learned, in order."""
         return self._ends.get((client.name, upload.upload_id), ())
+
+    def unsent(self, client: PlannedClient, upload: PlannedUpload) -> Unsent | None:
+        """The subscribe that this client dropped, where it never made another."""
+        unsent = self.history.unsent.get((client.name, upload.upload_id))
+        if unsent is None:
+            return None
+        records = (record for connection in self.connections(client) for record in connection.records)
+        asked = any(isinstance(record, Sent) and record.upload_id == upload.upload_id for record in records)
+        return None if asked else unsent
 
     def published(self, upload_id: str, version: Version | None) -> Published | None:
         """The event that was accepted under this version; None where it is nobody's, such as a stall's end."""

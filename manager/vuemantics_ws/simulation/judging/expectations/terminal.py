@@ -4,14 +4,19 @@ from collections.abc import Iterator
 
 from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.format.expected import TerminalExpected
+from vuemantics_ws.simulation.judging.absence import is_excused
 from vuemantics_ws.simulation.judging.expectations.case import Case, Ended, said
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
 from vuemantics_ws.simulation.log import Record, Sent
 from vuemantics_ws.simulation.planning.plan import PlannedClient, PlannedUpload
 
+AWAY = "never_asked_while_away"
+"""The figure that says how many subscribes were dropped by tabs that a fault had taken away."""
+
 
 def check_terminal(expected: TerminalExpected, case: Case) -> Finding:
-    return judge("terminal", _about(expected), case.history, _samples(expected, case))
+    figures: dict[str, float] = {}
+    return judge("terminal", _about(expected), case.history, _samples(expected, case, figures), figures=figures)
 
 
 def _about(expected: TerminalExpected) -> str:
@@ -21,19 +26,29 @@ def _about(expected: TerminalExpected) -> str:
     return f"{clients} learn that {uploads} {expected.outcome or 'ended'}{within}{after}"
 
 
-def _samples(expected: TerminalExpected, case: Case) -> Iterator[Seen]:
+def _samples(expected: TerminalExpected, case: Case, figures: dict[str, float]) -> Iterator[Seen]:
     """One of each client and each upload that it asked for, may follow, and stays for.
 
-    A client that leaves before the outcome, or before the time for it is over, may have learned it and need not.
+    A client that leaves before the outcome, or before the time for it is over, may have learned it and need not. Nor need one
+    that was away when it would have asked, where it was the scenario that kept it away; ``figures`` say how many those were.
     """
     uploads = [upload for upload in case.uploads(expected.uploads) if upload.events]
     for client in case.clients(expected.clients):
-        asked_for = {subscribe.upload for subscribe in client.subscribes}
+        asks_for = {subscribe.upload for subscribe in client.subscribes}
         for upload in uploads:
-            if upload.name in asked_for and case.plan.gives(client.user, upload):
-                learned = _first_end(case, client, upload)
-                if learned is not None or not _leaves_first(client, upload, case, expected.within):
-                    yield _learns(expected, case, client, upload, learned)
+            if upload.name not in asks_for or not case.plan.gives(client.user, upload):
+                continue
+            learned = _first_end(case, client, upload)
+            unsent = case.unsent(client, upload)
+            if learned is None and _leaves_first(client, upload, case, expected.within):
+                continue
+            if learned is not None or unsent is None:
+                yield _learns(expected, case, client, upload, learned)
+            elif is_excused(case.plan, case.history, client, unsent.at):
+                figures[AWAY] = figures.get(AWAY, 0) + 1
+            else:
+                wrong = f"{client.name} could not ask for {upload.name}: it was not connected, and no fault had kept it away"
+                yield Seen(wrong, unsent, None, upload.upload_id)
 
 
 def _leaves_first(client: PlannedClient, upload: PlannedUpload, case: Case, within: float | None) -> bool:
