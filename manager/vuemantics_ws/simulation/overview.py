@@ -53,7 +53,7 @@ def overview_of(text: str, examined: Examined) -> Overview:
     """Look at a scenario that was read, with the dice of its own seed."""
     scenario = examined.scenario
     plan = make_plan(scenario, scenario.seed) if scenario is not None else None
-    not_yet = [problem.message.removesuffix(" is not built yet") for problem in examined.problems if problem.unbuilt]
+    not_yet = [problem.message.partition(" is not built yet")[0] for problem in examined.problems if problem.unbuilt]
     takes_s = None
     if plan is not None:
         takes_s = round(_happens_until_s(plan) + settings_of(plan).grace_s + STARTING_AND_STOPPING_S, 1)

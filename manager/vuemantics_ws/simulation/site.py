@@ -75,18 +75,14 @@ def target_of(plan: Plan, secret: str | None = None) -> Target | None:
 
 
 def refuse_unplayable(plan: Plan, target: Target | None) -> None:
-    """Real clocks do not jump, and nothing can befall what is not ours but on the way to it.
+    """Nothing can befall what is not ours but on the way to it.
 
     Raises:
         BadScenario: a fault that cannot be made to happen here.
     """
     problems = []
     for index, fault in enumerate(plan.scenario.faults):
-        if fault.do == "clock.jump":
-            problems.append(
-                f"faults[{index}]: clock.jump is for virtual time alone: on real sockets all share the machine's clock"
-            )
-        elif target is not None and (fault.do not in OF_CLIENTS or REDIS in (fault.between or ())):
+        if target is not None and (fault.do not in OF_CLIENTS or REDIS in (fault.between or ())):
             rather = "only connections.kill, network.change and a partition from clients can befall a server that runs already"
             problems.append(f"faults[{index}]: {fault.do} befalls processes that are not ours: {rather}")
     if problems:

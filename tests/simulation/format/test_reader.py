@@ -200,6 +200,7 @@ def test_a_newcomers_mistake_is_answered_with_what_to_do(mistake: str) -> None:
 UNBUILT = {
     "claims": SMALL + "server: {config: {access: claims}}",
     "http": SMALL + "server: {config: {access: http}}",
+    "clock.jump": SMALL + "faults: [{at: 1s, do: clock.jump, for: 1h}]",
 }
 
 
@@ -209,12 +210,16 @@ def test_what_is_not_built_yet_is_refused_as_such(what: str) -> None:
         read(UNBUILT[what])
 
     assert len(refused.value.problems) == 1
-    assert refused.value.problems[0].endswith(f"{what.strip()} is not built yet")
+    assert f"{what} is not built yet" in refused.value.problems[0]
 
 
 def with_fault(**keys: str) -> str:
     said = ", ".join(f"{key.removesuffix('_')}: {value}" for key, value in keys.items())
     return SMALL + "server: {nodes: 2}\nfaults:\n  - {" + said + "}\n"
+
+
+def with_faults(*said: str) -> str:
+    return SMALL + "server: {nodes: 2}\nfaults:\n" + "".join(f"  - {fault}\n" for fault in said)
 
 
 FAULTY = {
@@ -258,7 +263,57 @@ FAULTY = {
         "health.node: there is no node 'node:1'",
     ),
     "a client on a node too many": (with_client(node="'node:1'"), "clients[0].node: there is no node 'node:1'"),
+    "a fault after everything": (
+        with_fault(at="90s", do="redis.flush"),
+        "faults[0].at: expected a beginning before the duration of 10s is over, got 90s"
+        " (let it begin sooner, or let duration be longer)",
+    ),
+    "the last time after everything": (
+        with_fault(at="1s", do="redis.flush", times="5", every="3s"),
+        "faults[0].at: expected a beginning before the duration of 10s is over, got 13s",
+    ),
+    "an end after everything": (
+        with_fault(at="5s..7s", do="node.pause", for_="4s"),
+        "faults[0].at: expected an end before the duration of 10s is over, got 11s",
+    ),
+    "a pause of a node that is being restarted": (
+        with_faults("{at: 2s, do: node.restart, down: 2s}", "{at: 3s, do: node.pause, for: 1s}"),
+        "faults[1].at: node:0 is still befallen by the node.restart in line 12 (let this begin after 4s)",
+    ),
+    "a restart at the moment at which a pause ends": (
+        with_faults("{at: 3s, do: node.restart}", "{at: 1s, do: node.pause, for: 2s}"),
+        "faults[0].at: node:0 is still befallen by the node.pause in line 13 (let this begin after 3s)",
+    ),
+    "a node that is gone for good": (
+        with_faults("{at: 2s, do: node.kill}", "{at: 8s, do: node.kill, down: 1s}"),
+        "faults[1].at: node:0 is gone for good since the node.kill in line 12 (give that a down)",
+    ),
+    "a fault that meets itself": (
+        with_fault(at="1s", do="redis.down", for_="2s", times="3", every="1s"),
+        "faults[0].at: redis is still befallen by the time before (let every be longer than 2s)",
+    ),
+    "a partition within a partition": (
+        with_faults(
+            "{at: 1s, do: partition, between: ['node:0', redis], for: 4s}",
+            "{at: 2s, do: partition, between: [redis, 'node:0'], for: 1s}",
+        ),
+        "faults[1].at: what lies between node:0 and redis is still befallen by the partition in line 12",
+    ),
 }
+
+MEETING = {
+    "two nodes": ("{at: 2s, do: node.pause, for: 2s}", "{at: 3s, do: node.pause, target: 'node:1', for: 2s}"),
+    "a node and Redis": ("{at: 2s, do: node.pause, for: 2s}", "{at: 3s, do: redis.flush}"),
+    "one after the other": ("{at: 2s, do: node.pause, for: 2s}", "{at: 4500ms, do: node.kill}"),
+    "perhaps": ("{at: 2s, do: node.pause, for: 2s}", "{at: 3s..6s, do: node.kill, down: 1s}"),
+    "connections": ("{at: 2s, do: connections.kill, times: 3, every: 1s}", "{at: 2s, do: network.change, how: wifi, for: 3s}"),
+    "until just before the end": ("{at: 2s, do: node.pause, for: 7s}", "{at: 9900ms, do: redis.flush}"),
+}
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_faults_that_can_be_side_by_side_may_be(name: str) -> None:
+    assert examine(with_faults(*MEETING[name]), {}).problems == []
 
 
 @pytest.mark.parametrize("name", FAULTY)

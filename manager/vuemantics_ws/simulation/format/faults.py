@@ -54,6 +54,7 @@ OF_CLIENTS: frozenset[FaultName] = frozenset({"connections.kill", "partition", "
 _ALL = ("target", "between", "how", "for", "down", "lose_data")
 
 REDIS = "redis"
+AT_ONCE_S = 0.0
 
 
 LOSES_DATA = ("redis.down", "redis.restart")
@@ -114,6 +115,14 @@ class Fault(Model):
     """How often it happens."""
     every: Duration | None = None
     """How long it is from one time to the next."""
+
+    @property
+    def lasts_s(self) -> float | None:
+        """How long each time lasts; None for good, which only a killed node and a changed network do."""
+        if self.do in ("node.kill", "node.restart"):
+            return self.down if self.do == "node.kill" else self.down or AT_ONCE_S
+        kind = FAULTS[self.do]
+        return self.for_s if "for" in (*kind.needs, *kind.takes) else AT_ONCE_S
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from vuemantics_ws.errors import BadScenario
 from vuemantics_ws.simulation.format.explaining import explain
+from vuemantics_ws.simulation.format.fault_times import check_fault_times
 from vuemantics_ws.simulation.format.references import check_names, check_settings, hints
 from vuemantics_ws.simulation.format.scenario import Client, Scenario
 from vuemantics_ws.simulation.format.source import FILE_BYTES_MAX, KeyPath, Problem, Source, read_source
@@ -105,6 +106,7 @@ def examine(text: str, environment: Mapping[str, str] | None = None) -> Examined
         problems += [problem for problem in check(source) if problem.path not in told]
     if scenario is not None:
         problems += _check_sizes(scenario, source)
+        problems += check_fault_times(scenario, source)
     problems.sort(key=lambda problem: problem.line)
     if problems or scenario is None:
         return Examined(None, problems, data=source.data)

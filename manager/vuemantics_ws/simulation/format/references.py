@@ -4,6 +4,7 @@ All of it looks at the plain data, since other errors may have kept the models f
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vuemantics_ws.errors import BadQuantity, BadSetting
@@ -157,6 +158,9 @@ def _nodes(data: Any) -> int:
 def _check_fault(names: _Names, path: KeyPath, fault: Mapping[str, Any]) -> Iterator[Problem]:
     """That there is whatever it befalls. Whether it can be befallen is looked at first."""
     do, target, between = fault.get("do"), fault.get("target"), fault.get("between")
+    if do == "clock.jump":
+        message = "clock.jump is not built yet: it is for virtual time alone"
+        yield replace(names.problem((*path, "do"), message), unbuilt=True)
     if do in ("connections.kill", "network.change"):
         if isinstance(target, str) and share_of(target) is None:
             yield from names.look_up("client", (*path, "target"), target)

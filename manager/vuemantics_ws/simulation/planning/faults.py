@@ -8,8 +8,6 @@ from vuemantics_ws.simulation.format.faults import LOSES_DATA, OF_CLIENTS, REDIS
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.format.scenario import Scenario
 
-AT_ONCE_S = 0.0
-
 
 class PlannedFault(NamedTuple):
     """One time that a fault happens. ``number`` tells it from all others of a run.
@@ -76,16 +74,11 @@ def _planned(fault: Fault, at_s: float, whom: frozenset[str], networks: dict[str
         node = fault.target or "node:0"
     else:
         node = None
-    lasts_s = fault.for_s
-    if fault.do in ("node.restart", "node.kill"):
-        lasts_s = fault.down if fault.do == "node.kill" else fault.down or AT_ONCE_S
-    elif fault.do in ("connections.kill", "redis.restart", "redis.flush", "redis.kill_pubsub"):
-        lasts_s = AT_ONCE_S
     return PlannedFault(
         number=0,
         at_s=at_s,
         do=fault.do,
-        lasts_s=lasts_s,
+        lasts_s=fault.lasts_s,
         node=node,
         other=other,
         clients=whom,
