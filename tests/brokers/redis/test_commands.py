@@ -147,6 +147,21 @@ class TestConnections:
 
         with_commands(own_redis.url, scenario, connections_max=1)
 
+    def test_one_whose_return_was_cancelled_takes_no_place(self, redis: RedisServer) -> None:
+        async def scenario(commands: Commands) -> None:
+            await commands.run(echo("warm"))
+            pool = commands._line._pool  # type: ignore[attr-defined]
+            connection = await pool.get_connection()
+            async with pool._lock:  # as while others are closed, which takes its time where the network is gone
+                returning = asyncio.create_task(pool.release(connection))
+                await asyncio.sleep(0)
+                returning.cancel()
+                await asyncio.wait([returning])
+
+            assert await commands.run(echo("a")) == b"a"
+
+        with_commands(redis.url, scenario, connections_max=1)
+
     def test_what_the_server_closed_meanwhile_is_opened_again(self, own_redis: RedisServer) -> None:
         async def scenario(commands: Commands) -> None:
             await commands.run(echo("a"))
@@ -393,10 +408,11 @@ class TestTLS:
 
     def test_a_server_without_tls(self, redis: RedisServer) -> None:
         async def scenario(commands: Commands) -> None:
-            with pytest.raises(BrokerAway):
+            with pytest.raises(BrokerAway, match=r"does not answer within 0\.2 s over TLS") as raised:
                 await commands.run(echo("a"))
+            assert raised.value.hint == "a port without TLS is silent: write redis:// for it"
 
-        with_commands(redis.url.replace("redis:", "rediss:"), scenario)
+        with_commands(redis.url.replace("redis:", "rediss:"), scenario, timeout_s=0.2)
 
     def test_a_file_that_is_missing(self, port: int) -> None:
         async def scenario(commands: Commands) -> None:

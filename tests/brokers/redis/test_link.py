@@ -1,6 +1,7 @@
 """One connection to Redis: how it begins, what ends it, and what is said then."""
 
 import asyncio
+import gc
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from tests.brokers.redis.hearing import LOOPS, Hearer, at, hearing, run, serving
 from tests.redis_server import RedisServer, free_port
 from vuemantics_ws.brokers.redis import link as link_module
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
+from vuemantics_ws.brokers.redis.commands import Commands
+from vuemantics_ws.brokers.redis.faults import cure_of
 from vuemantics_ws.brokers.redis.link import REPLY_BYTES_MAX, Link
 from vuemantics_ws.errors import BrokerAway
 
@@ -101,6 +104,7 @@ def test_tls_is_spoken_and_strangers_are_not_believed(tmp_path: Path, monkeypatc
             address = address_of(tls_port, tls=True)
 
             stranger = await refused(address)
+            await _check_what_the_url_says(tls_port, certificate)
             monkeypatch.setenv("SSL_CERT_FILE", certificate)
             async with hearing(plain.port, address=address) as (here, publish):
                 (hearer,) = await here.subscribe(b"x")
@@ -112,6 +116,77 @@ def test_tls_is_spoken_and_strangers_are_not_believed(tmp_path: Path, monkeypatc
             )
 
     run(main(), loop)
+
+
+async def _check_what_the_url_says(port: int, certificate: str) -> None:
+    more: dict[str, Any]
+    for more in ({"ca": certificate}, {"verify": False}):
+        link = await Link.open(address_of(port, tls=True, **more), Endpoint("127.0.0.1", port))
+        assert await link.ask(b"CLIENT", b"GETNAME") == b"vuemantics-ws"
+        link.drop("done")
+    missing = await refused(address_of(port, tls=True, ca="/nowhere.pem"))
+    assert missing.endswith("a file that the URL names is missing")
+
+
+def test_a_port_without_tls_is_silent_and_that_is_said(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "CONNECT_TIMEOUT_S", 0.2)
+
+    async def main() -> None:
+        silence = await refused(address_of(redis.port, tls=True))
+
+        assert silence == f"redis at 127.0.0.1:{redis.port} does not answer over TLS"
+        assert "write redis://" in (cure_of(silence) or "")
+
+    run(main())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", ["link", "redis://", "redis+sentinel://", "redis+cluster://"])
+def test_a_name_that_is_looked_up_for_too_long_leaves_nothing_that_the_loop_complains_of(loop: str, kind: str) -> None:
+    host = "nowhere.invalid"
+    scheme = "redis://" if kind == "link" else kind
+    address = RedisAddress.read(f"{scheme}{host}" + ("/main" if "sentinel" in kind else ""))
+
+    async def main() -> None:
+        complaints: list[dict[str, Any]] = []
+        running = asyncio.get_running_loop()
+        running.set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        commands = Commands(address)
+
+        async def ask() -> None:
+            await (Link.open(address, address.endpoints[0]) if kind == "link" else commands.execute("GET", "k"))
+
+        async def ask_and_give_up(turns: int) -> None:
+            asking = running.create_task(ask())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+
+        for turns in range(1, 30):
+            await ask_and_give_up(turns)
+        await asyncio.gather(*(running.getaddrinfo(host, 1) for _ in range(16)), return_exceptions=True)
+        await commands.close()
+        gc.collect()
+
+        assert complaints == []
+
+    run(main(), loop)
+
+
+def test_the_first_address_that_answers_is_taken(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async def two(host: str, port: int, **_: Any) -> list[Any]:
+            return [(0, 0, 0, "", (each, port)) for each in ("127.0.0.9", "127.0.0.1")]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two)
+
+        link = await Link.open(at(redis.port), Endpoint("two.invalid", redis.port))
+
+        assert await link.ask(b"CLIENT", b"GETNAME") == b"vuemantics-ws"
+        link.drop("done")
+
+    run(main())
 
 
 def _speak_tls(plain: RedisServer, key: str, certificate: str) -> int:

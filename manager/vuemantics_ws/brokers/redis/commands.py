@@ -75,6 +75,7 @@ class Commands:
     def __init__(self, address: RedisAddress, *, timeout_s: float = COMMAND_TIMEOUT_S, connections_max: int = 16) -> None:
         self.sharded = address.kind == "cluster"
         self._place = address.place
+        self._tls = address.tls
         self._timeout_s = timeout_s
         self._line = line_to(address, timeout_s=timeout_s, connections_max=connections_max)
         self._places = asyncio.Semaphore(connections_max)
@@ -153,7 +154,7 @@ class Commands:
             raise self._explained(error) from None
 
     def _explained(self, error: BaseException) -> BrokerAway:
-        return explain(error, self._place, self._timeout_s)
+        return explain(error, self._place, self._timeout_s, tls=self._tls)
 
 
 def _value(result: Any) -> Any:

@@ -57,6 +57,7 @@ _CURES: dict[str, str] = {sentence: hint for _, sentence, hint in _SAID if hint 
     "does not let our user do what is needed": PERMISSION_HINT,
     "does not permit this user": PERMISSION_HINT,
     "is no Sentinel": "write redis:// for a single server; Sentinels listen on 26379",
+    "over TLS": "a port without TLS is silent: write redis:// for it",
 }
 
 
@@ -65,7 +66,7 @@ def cure_of(complaint: str) -> str | None:
     return next((hint for sentence, hint in _CURES.items() if sentence in complaint), None)
 
 
-def explain(error: BaseException, place: str, timeout_s: float) -> BrokerAway:
+def explain(error: BaseException, place: str, timeout_s: float, *, tls: bool) -> BrokerAway:
     """One sentence that says what is wrong there, with a hint where there is a cure."""
     text = " ".join(str(link) for link in _chain(error))
     if isinstance(error, exceptions.NoPermissionError) or any(said in text for said in _NOT_PERMITTED):
@@ -79,7 +80,8 @@ def explain(error: BaseException, place: str, timeout_s: float) -> BrokerAway:
     if isinstance(error, exceptions.BusyLoadingError):
         return BrokerAway(f"{place} is loading its data")
     if isinstance(error, (TimeoutError, exceptions.TimeoutError)):
-        return BrokerAway(f"{place} does not answer within {timeout_s:g} s")
+        silence = f"{place} does not answer within {timeout_s:g} s{' over TLS' if tls else ''}"
+        return BrokerAway(silence, hint=cure_of(silence))
     if isinstance(error, exceptions.ResponseError):
         return BrokerAway(f"{place} refused a command of ours", hint="version 6.2 or later is needed, 7.0 for a Redis Cluster")
     return BrokerAway(f"{place} cannot be reached")

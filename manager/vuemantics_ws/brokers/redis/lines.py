@@ -11,12 +11,18 @@ from typing import Any, Protocol
 
 from redis import exceptions
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from vuemantics_ws.brokers.redis.address import RedisAddress
+from vuemantics_ws.brokers.redis.resolving import (
+    ResolvedConnection,
+    ResolvedMasterConnection,
+    ResolvedMasterSSLConnection,
+    ResolvedSSLConnection,
+)
 
 Command = tuple[bytes | int | float | str, ...]
 
@@ -27,6 +33,9 @@ REDIRECTIONS_MAX = 8
 """How often a command may be sent on before a cluster counts as unable to answer."""
 
 TRY_AGAIN_S = 0.02
+
+POOLED_MAX = 2**31
+"""No limit: whoever sends has one, and a pool counts a connection whose return was cancelled as in use for ever."""
 
 
 class Line(Protocol):
@@ -49,7 +58,7 @@ class Line(Protocol):
 
 
 def line_to(address: RedisAddress, *, timeout_s: float, connections_max: int) -> Line:
-    """Connects when there is something to send."""
+    """Connects when there is something to send. Whoever sends keeps to ``connections_max``."""
     options: dict[str, Any] = {
         "username": address.username,
         "password": address.password,
@@ -65,14 +74,14 @@ def line_to(address: RedisAddress, *, timeout_s: float, connections_max: int) ->
     }
     if address.kind == "cluster":
         return _ClusterLine(address, {**options, **({"ssl": True, **secure} if address.tls else {})}, connections_max)
-    options |= {"db": address.database, "retry": Retry(NoBackoff(), 0), "max_connections": connections_max}
+    options |= {"db": address.database, "retry": Retry(NoBackoff(), 0), "max_connections": POOLED_MAX}
     if address.kind == "sentinel":
         return _SentinelLine(address, options, secure)
     if address.path is not None:
         return _PoolLine(ConnectionPool(UnixDomainSocketConnection, path=address.path, **options))
     ((host, port),) = address.endpoints
     options |= {"host": host, "port": port, "socket_keepalive": True, **(secure if address.tls else {})}
-    return _PoolLine(ConnectionPool(SSLConnection if address.tls else Connection, **options))
+    return _PoolLine(ConnectionPool(ResolvedSSLConnection if address.tls else ResolvedConnection, **options))
 
 
 class _PoolLine:
@@ -106,7 +115,9 @@ class _SentinelLine(_PoolLine):
         }
         asking |= {"retry": Retry(NoBackoff(), 0), **({"ssl": True, **secure} if address.tls else {})}
         self._sentinel = _Sentinels(list(address.endpoints), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-        kind = SentinelManagedSSLConnection if address.tls else SentinelManagedConnection
+        for sentinel in self._sentinel.sentinels:
+            sentinel.connection_pool.connection_class = ResolvedSSLConnection if address.tls else ResolvedConnection
+        kind = ResolvedMasterSSLConnection if address.tls else ResolvedMasterConnection
         options |= {"connection_class": kind, "socket_keepalive": True, **(secure if address.tls else {})}
         super().__init__(SentinelConnectionPool(address.master, self._sentinel, **options))  # type: ignore[no-untyped-call]
 
@@ -194,6 +205,10 @@ class _ClusterLine:
             if self._cluster is None:
                 nodes = [ClusterNode(host, port) for host, port in self._address.endpoints]
                 cluster = RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 0), **self._options)
+                kind = ResolvedSSLConnection if self._address.tls else ResolvedConnection
+                cluster.connection_kwargs["connection_class"] = kind  # of the nodes that it will find
+                for node in cluster.nodes_manager.startup_nodes.values():
+                    node.connection_class = kind
                 try:
                     await cluster.initialize()
                 except BaseException:

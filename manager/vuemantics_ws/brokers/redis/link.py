@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 import hiredis
 
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
+from vuemantics_ws.brokers.redis.resolving import connect_to_first
 from vuemantics_ws.errors import BrokerAway
 
 CONNECT_TIMEOUT_S = 2.0
@@ -71,7 +72,7 @@ class Link(asyncio.Protocol):
         except BaseException as error:
             link.drop("given up")
             if isinstance(error, TimeoutError):  # an OSError, too
-                raise BrokerAway(f"{link.name} does not answer") from None
+                raise BrokerAway(f"{link.name} does not answer{' over TLS' if address.tls else ''}") from None
             if isinstance(error, OSError):
                 raise BrokerAway(f"{link.name} cannot be reached: {_cause(error)}") from None
             raise
@@ -155,8 +156,10 @@ class Link(asyncio.Protocol):
         if endpoint is None:
             await loop.create_unix_connection(lambda: self, address.path)
             return
-        context = ssl.create_default_context() if address.tls else None
-        await loop.create_connection(lambda: self, endpoint.host, endpoint.port, ssl=context)
+        tls: dict[str, Any] = {"ssl": _tls_as(address), "server_hostname": endpoint.host} if address.tls else {}
+        await connect_to_first(
+            endpoint.host, endpoint.port, lambda host: loop.create_connection(lambda: self, host, endpoint.port, **tls)
+        )
         connected: socket.socket = self._transport.get_extra_info("socket")
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -201,11 +204,22 @@ _REFUSALS = {
 }
 
 
+def _tls_as(address: RedisAddress) -> ssl.SSLContext:
+    """How its certificate is to be verified."""
+    context = ssl.create_default_context(cafile=address.ca)
+    if not address.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _cause(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({(error.reason or 'unknown').lower().replace('_', ' ')})"
     if isinstance(error, socket.gaierror):
         return "its name is not known"
+    if isinstance(error, FileNotFoundError):
+        return "a file that the URL names is missing"
     return os.strerror(error.errno).lower() if error.errno else "no address of it answers"
 
 

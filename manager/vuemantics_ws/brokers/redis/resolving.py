@@ -1,0 +1,63 @@
+"""Where a server's name leads, found before anybody connects.
+
+uvloop's ``create_connection``, cancelled while it looks a name up, leaves a future behind whose error nobody gets, and
+which the loop complains of. Its ``getaddrinfo`` leaves nothing.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
+
+T = TypeVar("T")
+
+
+async def connect_to_first(host: str, port: int, connect: Callable[[str], Awaitable[T]]) -> T:
+    """What ``connect`` returns for the first address of a name that it reaches.
+
+    Raises:
+        OSError: the name has none, or what the last one raised.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # two dots side by side, or more than 63 characters between them
+        raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from None
+    *others, last = dict.fromkeys(str(address[0]) for *_, address in found)
+    for address in others:
+        with contextlib.suppress(OSError):
+            return await connect(address)
+    return await connect(last)
+
+
+class ResolvedConnection(Connection):
+    """redis-py's connection. All its addresses together have ``socket_connect_timeout``."""
+
+    _address: str
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(self.socket_connect_timeout):
+            await connect_to_first(self.host, self.port, self._connect_to_address)
+
+    async def _connect_to_address(self, address: str) -> None:
+        self._address = address
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        arguments: dict[str, Any] = {**super()._connection_arguments(), "host": self._address}
+        return arguments | ({"server_hostname": self.host} if "ssl" in arguments else {})
+
+
+class ResolvedSSLConnection(ResolvedConnection, SSLConnection):
+    """The same with TLS, for the name and not for the address."""
+
+
+class ResolvedMasterConnection(ResolvedConnection, SentinelManagedConnection):
+    """The same to the master that Sentinels name."""
+
+
+class ResolvedMasterSSLConnection(ResolvedConnection, SentinelManagedSSLConnection):
+    """Both."""
