@@ -107,6 +107,15 @@ class TestScreen:
         assert re.search(r"^00000002  failed +100 %$", text, re.MULTILINE)
         assert re.search(r"^00000003  completed +100 %$", text, re.MULTILINE)
 
+    def test_the_bar_gives_way_before_names_of_nodes_are_cut(self) -> None:
+        names = ["vm:8765", "vm:8766"]
+        rows = [upload_row(0, nodes=names)]
+
+        _, line = table(columns_of(page("uploads", rows=rows, nodes=names)), rows, 160)
+
+        assert ", ".join(names) in line.plain
+        assert "░  60 %" in line.plain
+
     def test_uploads_at_160_columns_have_their_whole_id_and_their_owner(self) -> None:
         text = "\n".join(shown("uploads", 160))
 

@@ -32,8 +32,9 @@ class Column(Generic[R]):
 
     ``name`` is the head, and the name in filter and sort. ``draw`` makes a row's cell for the room given, or in full for None.
     ``rank`` says who gives way: the highest first. ``least`` is the usual width. A column needs what its cells need, unless it
-    ``grows``: then the usual width will do, and it takes what is left. One with ``rank_in_full`` is shown at its usual width
-    or in full, for which it waits its turn. ``instead_of`` is a column that need not be shown beside this one.
+    ``grows``: then the usual width will do, and it takes what is left, or ``fills`` what those leave. One with ``rank_in_full``
+    is shown at its usual width or in full, for which it waits its turn. ``instead_of`` is a column that need not be shown
+    beside this one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Column(Generic[R]):
     least: int = 0
     right: bool = False
     grows: bool = False
+    fills: bool = False
     rank_in_full: int | None = None
     instead_of: str = ""
 
@@ -123,7 +125,9 @@ def _fit(columns: Sequence[Column[R]], heads: Sequence[str], rows: Sequence[R], 
         for column, head in zip(columns, heads, strict=True)
     }
     needed = {
-        column.name: max(cell_len(head), column.least) if column.grows or column.rank_in_full else full[column.name]
+        column.name: max(cell_len(head), column.least)
+        if column.grows or column.fills or column.rank_in_full
+        else full[column.name]
         for column, head in zip(columns, heads, strict=True)
     }
     turns: list[tuple[float, Column[R]]] = [
@@ -141,8 +145,8 @@ def _fit(columns: Sequence[Column[R]], heads: Sequence[str], rows: Sequence[R], 
     for column in columns:
         if column.name in widths and column.instead_of in widths and column.instead_of != by:
             del widths[column.instead_of]
-    for column in sorted(columns, key=lambda column: column.rank):
-        if column.grows and column.name in widths:
+    for column in sorted(columns, key=lambda column: (column.fills, column.rank)):
+        if (column.grows or column.fills) and column.name in widths:
             left = width - sum(widths.values()) - GAP * (len(widths) - 1)
             widths[column.name] += max(0, min(left, full[column.name] - widths[column.name]))
     return widths

@@ -230,7 +230,7 @@ def _percent(*, rank: int, ascii_only: bool, bars: bool = True) -> Column[Row]:
         return shown.append(f" {number}")
 
     least = _BAR_LEAST + len("  60 %") if bars else 0
-    return Column("percent", draw, rank=rank, least=least, right=not bars, grows=bars)
+    return Column("percent", draw, rank=rank, least=least, right=not bars, fills=bars)
 
 
 def _count(name: str, *, rank: int, ascii_only: bool | None = None) -> Column[Row]:
