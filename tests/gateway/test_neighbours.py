@@ -15,7 +15,7 @@ from tests.gateway.nodes import browser, event
 from tests.redis_server import RedisCluster, RedisServer
 from vuemantics_ws import ConnectionManager, RedisBroker, anyone
 from vuemantics_ws.brokers.redis.nodes import RedisNodes
-from vuemantics_ws.errors import BadSetting, Refused
+from vuemantics_ws.errors import BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws.gateway.inspection_answers import PAGES, WatchFrame
 from vuemantics_ws.gateway.views import VIEWS
 
@@ -362,6 +362,39 @@ class TestWhileRedisIsAway:
             assert (await a.control.page("connections"))["missing"] == []
 
         with_nodes(own_redis.url, prefix, act, "ab")
+
+    @pytest.mark.slow
+    def test_whoever_is_only_out_of_reach_is_not_said_to_be_nobody(self, own_redis: RedisServer, prefix: str) -> None:
+        async def act(members: list[Member]) -> list[str]:
+            a = members[0]
+            own_redis.kill()
+            await until(lambda: not a.node.broker.health.ready)
+            refusals = []
+            for name in ("b", "longer-gone"):
+                with pytest.raises(EnvironmentUnfit) as refused:
+                    await a.control.kick(1, node=name)
+                refusals.append(refused.value.message.partition("cannot answer: ")[2].partition(": redis at")[0])
+            return refusals
+
+        assert with_nodes(own_redis.url, prefix, act, "ab") == [
+            "b cannot be reached",
+            "no node that can be reached is called 'longer-gone'",
+        ]
+
+    @pytest.mark.slow
+    def test_what_cures_it_is_said_where_that_is_known(self, own_redis: RedisServer, prefix: str) -> None:
+        async def act(members: list[Member]) -> Any:
+            [a] = members
+            await until(lambda: a.node.broker.health.ready)
+            own_redis.cli("config", "set", "maxmemory", "1")
+            await until(lambda: not a.node.broker.health.ready)
+            return (await asked(a, "/readyz")).json()["error"], (await frame_of(a))["broker"]
+
+        said, broker = with_nodes(own_redis.url, prefix, act, "a")
+
+        assert said["message"].endswith("is out of memory (maxmemory)")
+        assert said["hint"] == broker["hint"]
+        assert said["hint"].startswith("give it more (maxmemory)")
 
 
 @pytest.mark.slow

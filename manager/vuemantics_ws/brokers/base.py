@@ -30,10 +30,10 @@ class Receipt(NamedTuple):
 class Health(NamedTuple):
     """How a broker is.
 
-    ``ready`` is false while it cannot do all that it promises, ``reason`` then says why, in words for an operator, and
-    ``since`` is the monotonic time at which it became so. ``lag_s`` is how long what it tells was under way at last, None where
-    nobody measures. ``gaps`` counts how often something may have been missed, and was made good. ``adopts`` says whether plain
-    publishers are heard, None where there are none.
+    ``ready`` is false while it cannot do all that it promises, ``reason`` then says why, in words for an operator,
+    ``hint`` what to do about it, None where that is not known, and ``since`` is the monotonic time at which it became so.
+    ``lag_s`` is how long what it tells was under way at last, None where nobody measures. ``gaps`` counts how often something
+    may have been missed, and was made good. ``adopts`` says whether plain publishers are heard, None where there are none.
     """
 
     ready: bool
@@ -42,6 +42,7 @@ class Health(NamedTuple):
     lag_s: float | None = None
     gaps: int = 0
     adopts: bool | None = None
+    hint: str | None = None
 
 
 Deliver = Callable[[str, Head], None]

@@ -215,7 +215,8 @@ def _add_health(application: FastAPI, node: ControlledNode) -> None:
             return problem(503, "not_ready", f"the node is {node.state}")
         broker = node.inspection.broker()
         if not broker["ready"]:
-            return problem(503, "broker_away", broker["reason"] or "the broker is away", since_s=broker["since_s"])
+            reason = broker["reason"] or "the broker is away"
+            return problem(503, "broker_away", reason, broker["hint"], since_s=broker["since_s"])
         return Health(state=node.state)
 
 

@@ -125,7 +125,11 @@ def _add_kicks(application: FastAPI, node: InspectedNode) -> None:
         tags=["inspection"],
         summary="End a connection",
         response_model=Kicked,
-        responses={404: {"model": Problem, "description": "There is no such connection."}, **_BAD_OPTION},
+        responses={
+            404: {"model": Problem, "description": "There is no such connection."},
+            503: {"model": Problem, "description": "The node cannot be reached; whether it did it is not known."},
+            **_BAD_OPTION,
+        },
     )
     async def kick(number: Annotated[int, Path(ge=1)], options: Annotated[KickOptions, Query()]) -> Kicked | Response:
         """It is closed with 1012, so that its browser comes back; for good with 1000."""

@@ -225,6 +225,7 @@ class Inspection:
             "name": broker.name,
             "ready": health.ready,
             "reason": health.reason,
+            "hint": health.hint,
             "since_s": round(max(0.0, self._node.clock.monotonic() - health.since), 3),
             "lag_ms": round(health.lag_s * 1000, 3) if health.lag_s is not None else None,
             "gaps": health.gaps,

@@ -203,6 +203,7 @@ class BrokerDescription(_Answer):
     name: str = Field(description="`memory`, `redis` or `redis-cluster`.", examples=["redis"])
     ready: bool = Field(examples=[True])
     reason: str | None = Field(description="Why it is not.", examples=[None])
+    hint: str | None = Field(None, description="What cures it, where that is known.", examples=[None])
     since_s: float = Field(description="For how long it has been so.", examples=[3_600.5])
     lag_ms: float | None = Field(description="How long what it told was under way; null where nobody measures.", examples=[0.4])
     gaps: int = Field(description="How often something may have been missed, and was made good.", examples=[0])

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from vuemantics_ws.brokers.nodes import Answers, Handler, Nodes
+from vuemantics_ws.errors import BrokerAway
 from vuemantics_ws.gateway.inspection import Inspection, Question
 from vuemantics_ws.gateway.merging import merge_frames
 from vuemantics_ws.gateway.page_merging import merge_pages, names_in, page_of_silent, with_all_of
@@ -79,11 +80,18 @@ class Neighbours:
         return [other for other in self._nodes.others() if other["name"] in said.missing]
 
     async def kick(self, number: int, node_name: str, *, for_good: bool) -> int | None:
-        """Close a connection of a node. Returns how many there were, None where no node is called so."""
+        """Close a connection of a node. Returns how many there were, None where no node is called so.
+
+        Raises:
+            BrokerAway: the node does not answer, or no node is known by this name while nobody can be asked.
+        """
         kicked = None
         for node in [self._node.report(), *self._nodes.others()]:
             if node_name in (node["name"], node["id"]):
                 kicked = (kicked or 0) + await self._kick_on(node["id"], number, for_good=for_good)
+        if kicked is None and not (broker := self._node.inspection.broker())["ready"]:
+            said = f"no node that can be reached is called {node_name!r}: {broker['reason'] or 'the broker is away'}"
+            raise BrokerAway(said, hint=broker["hint"])
         return kicked
 
     async def kick_user(self, user_id: str, *, for_good: bool) -> tuple[int, list[str]]:
@@ -96,6 +104,10 @@ class Neighbours:
         if node_id == self._nodes.node_id:
             return self._node.kick(number, for_good=for_good)
         said = await self._nodes.ask(KICK, {"number": number, "for_good": for_good}, node_id=node_id)
+        if said.missing:
+            broker = self._node.inspection.broker()
+            why = "" if broker["ready"] else f": {broker['reason'] or 'the broker is away'}"
+            raise BrokerAway(f"{said.missing[0]} cannot be reached{why}", hint=broker["hint"])
         return sum(answer["kicked"] for answer in said.answers)
 
     # What others ask.

@@ -12,6 +12,7 @@ from vuemantics_ws.brokers.base import Adopted, Deliver, Found, Health, Receipt
 from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.brokers.redis.adopter import Adopter
 from vuemantics_ws.brokers.redis.commands import COMMAND_TIMEOUT_S, Call, Commands, Script
+from vuemantics_ws.brokers.redis.faults import cure_of
 from vuemantics_ws.brokers.redis.heads import Heads, Stored
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.brokers.redis.nodes import RedisNodes
@@ -196,14 +197,15 @@ class RedisBroker:
 
     @property
     def health(self) -> Health:
-        condition = self.subscriptions.condition
+        condition, reason = self.subscriptions.condition, self._readiness.reason
         return Health(
-            ready=self._readiness.reason is None,
+            ready=reason is None,
             since=self._readiness.since,
-            reason=self._readiness.reason,
+            reason=reason,
             lag_s=condition.lag_s,
             gaps=condition.gaps,
             adopts=self.adopter is not None and self.adopter.condition.connected,
+            hint=cure_of(reason) if reason is not None else None,
         )
 
     @property
@@ -258,9 +260,9 @@ class RedisBroker:
 
     def _was_read(self, watch: Watch, answer: Stored | Exception | None) -> None:
         known = watch.stored
-        if isinstance(answer, Stored):
-            watch.take(answer)
         try:
+            if isinstance(answer, Stored):
+                watch.take(answer)
             if watch.found is not None:
                 self._answer(watch)
             else:
@@ -272,7 +274,10 @@ class RedisBroker:
         self._waiting.pop(watch, None)
         found, watch.found = watch.found, None
         assert found is not None
-        found(watch.stored.head if watch.stored is not None else None)
+        try:
+            found(watch.stored.head if watch.stored is not None else None)
+        except Exception as error:  # noqa: BLE001 - nor those that wait besides
+            _log_fault(error)
 
     def _tell(self, watch: Watch, known: Stored | None) -> None:
         """Deliver what is news, unless it is still to be found."""
