@@ -267,6 +267,8 @@ class RedisNodes:
                     await self._tell(b"hello " + self.node_id.encode())
             except BrokerAway:
                 pause_s = AWAY_S
+            except Exception as error:  # noqa: BLE001 - the edge of a task: whoever is not renewed is no node to the others
+                logger.error("a fault of ours while this node said that it is there: %s", type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._changed.wait()

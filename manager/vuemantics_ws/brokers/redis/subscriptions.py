@@ -5,6 +5,7 @@ subscribed anew; whoever subscribed is told, because what was published meanwhil
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from vuemantics_ws.brokers.redis.link import Link
 from vuemantics_ws.brokers.redis.sentinels import connect_to_master
 from vuemantics_ws.brokers.redis.sharded import Sharded
 from vuemantics_ws.brokers.redis.wanted import CHANNEL, PATTERN, SHARDED, PatternSubscriber, Subscriber, Wanted
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Condition", "PatternSubscriber", "Subscriber", "Subscriptions"]
 
@@ -155,7 +158,10 @@ class Subscriptions:
         if self._state.whole != former.whole:
             self._since = asyncio.get_running_loop().time()
         if (self._state.whole, self._state.reason) != (former.whole, former.reason):
-            self._changed()
+            try:
+                self._changed()
+            except Exception as error:  # noqa: BLE001 - whoever is told must not end what would connect again
+                logger.error("a fault of ours while it was told how redis is: %s", type(error).__name__)
 
 
 def _nothing() -> None:

@@ -62,7 +62,10 @@ class Upkeep:
         try:
             while True:
                 await self._owed.wait()
-                await self._ask_some()
+                try:
+                    await self._ask_some()
+                except Exception as error:  # noqa: BLE001 - the edge of a task: it goes on with the next ones
+                    logger.error("a fault of ours while states of uploads were asked for: %s", type(error).__name__)
                 if not (self._unknown or self._known):
                     self._owed.clear()
                 await asyncio.sleep(0)
@@ -134,6 +137,8 @@ class Upkeep:
                 await self._heads.renew(upload_ids)
             except BrokerAway:
                 pass  # there are more rounds than one within a time to live
+            except Exception as error:  # noqa: BLE001 - as above
+                logger.error("a fault of ours while states of uploads were renewed: %s", type(error).__name__)
 
 
 def _take(owed: dict[Watch, None]) -> list[Watch]:

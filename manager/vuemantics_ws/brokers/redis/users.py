@@ -224,9 +224,8 @@ class RedisUsers:
 
     async def _look_at(self, users: list[_User]) -> bool:
         """Whether Redis answered for all of them."""
-        calls = [self._call(user) for user in users]
         try:
-            answers = await self._commands.run_all(calls)
+            answers = await self._commands.run_all([self._call(user) for user in users])
         except BrokerAway as away:
             answers = [away] * len(users)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may do better, and without one all would stand
@@ -239,8 +238,11 @@ class RedisUsers:
             if isinstance(answer, Exception):
                 user.unsaid = sent | user.unsaid
                 self.look(user)
-            else:
+                continue
+            try:
                 self._converge(user, answer)
+            except Exception as error:  # noqa: BLE001 - one user must not keep the others from being looked at, now and for good
+                logger.error("a fault of ours while the follows of a user were taken over: %s", type(error).__name__)
         return not any(isinstance(answer, Exception) for answer in answers)
 
     def _call(self, user: _User) -> Call:
