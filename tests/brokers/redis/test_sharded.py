@@ -76,13 +76,13 @@ def test_a_slot_that_moves_takes_its_channels_with_it(redis_cluster: RedisCluste
                 target = next(server for server in redis_cluster.servers if server is not source)
 
                 await asyncio.to_thread(migrate, redis_cluster, slot(moving), source, target)
-                await until(lambda turn=turn: moved.subscribed == turn + 1)  # type: ignore[misc]
+                await until(lambda turn=turn: moved.subscribed > turn)  # type: ignore[misc]
                 await here.connected()
                 await publish(moving, b"%d" % turn)
                 await until(lambda turn=turn: moved.told[-1:] == [b"%d" % turn])  # type: ignore[misc]
 
             assert stayed.subscribed == 1
-            assert moved.subscribed == 4
+            assert moved.subscribed >= 4  # whoever asks at the wrong moment is sent on once more
             assert here.condition.gaps >= 3
 
     run(main())
