@@ -30,8 +30,7 @@ import psutil  # type: ignore[import-untyped]
 import uvloop
 from redis import Redis
 
-from tests.benchmarks.node import SECRET, masked, token
-from tests.gateway.chromium import HEADERS
+from tests.benchmarks.node import SECRET, BareClient
 from tests.gateway.nodes import event
 from tests.redis_server import RedisServer
 from vuemantics_ws.ambient import SystemClock
@@ -55,39 +54,11 @@ def upload_ids(uploads: int) -> list[str]:
 # The browsers, in a process of their own.
 
 
-class Browser(asyncio.Protocol):
-    """Follows its uploads, and counts the bytes that come then."""
-
-    def __init__(self, user_id: str, uploads: list[str]) -> None:
-        self._user_id = user_id
-        self._uploads = uploads
-        self._so_far = b""
-        self.received_bytes = 0
-        self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(f"GET /ws/uploads HTTP/1.1\r\n{HEADERS}".encode())
-
-    def data_received(self, data: bytes) -> None:
-        if self.subscribed.done():
-            self.received_bytes += len(data)
-            return
-        self._so_far += data
-        if self._so_far.endswith(b"\r\n\r\n"):
-            asks = (masked(f'{{"action": "subscribe_upload", "upload_id": "{upload_id}"}}') for upload_id in self._uploads)
-            self._transport.write(masked(f'{{"type": "auth", "token": "{token(self._user_id)}"}}') + b"".join(asks))
-        elif self._so_far.count(b'"subscribed"') == len(self._uploads):
-            self._so_far = b""
-            self.subscribed.set_result(None)
-
-
 async def _browse(port: int, uploads: int, browsers: int) -> None:
     ids = upload_ids(uploads)
     loop = asyncio.get_running_loop()
     for number in range(browsers):
-        browser = Browser(f"user-{number}", ids[number::browsers])
+        browser = BareClient(f"user-{number}", *ids[number::browsers])
         await loop.create_connection(lambda browser=browser: browser, "127.0.0.1", port)  # type: ignore[misc]
         await browser.subscribed
     print("ready", flush=True)

@@ -71,13 +71,13 @@ def masked(text: str) -> bytes:
 
 
 class BareClient(asyncio.Protocol):
-    """Shakes hands, authenticates and follows one upload; ``subscribed`` is done then. Counts the bytes that come after."""
+    """Shakes hands, authenticates and follows its uploads; ``subscribed`` is done then. Counts the bytes that come after."""
 
-    def __init__(self, user_id: str, upload_id: str) -> None:
-        self._upload_id = upload_id
+    def __init__(self, user_id: str, *upload_ids: str) -> None:
+        self._uploads = len(upload_ids)
         self._to_say = [
             masked(json.dumps({"type": "auth", "token": token(user_id)})),
-            masked(json.dumps({"action": "subscribe_upload", "upload_id": upload_id})),
+            *(masked(json.dumps({"action": "subscribe_upload", "upload_id": upload_id})) for upload_id in upload_ids),
         ]
         self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.received_bytes = 0
@@ -95,7 +95,7 @@ class BareClient(asyncio.Protocol):
         self._so_far += data
         if self._so_far.endswith(b"\r\n\r\n"):
             self.transport.write(b"".join(self._to_say))
-        elif b'"subscribed"' in self._so_far:
+        elif self._so_far.count(b'"subscribed"') == self._uploads:
             self._so_far = b""
             self.subscribed.set_result(None)
 
