@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.clustered import Member, clustered, others, until
+from tests.gateway.clustered import Member, clustered, member, others, until
 from tests.gateway.nodes import browser, event
 from tests.redis_server import RedisCluster, RedisServer
 from vuemantics_ws import ConnectionManager, RedisBroker, anyone
@@ -167,11 +167,20 @@ class TestLooking:
 
     def test_plain_publishers_that_nobody_hears_are_warned_of(self, redis: RedisServer, prefix: str) -> None:
         async def act(members: list[Member]) -> Any:
-            return (await frame_of(members[0]))["warnings"]
+            return (await frame_of(members[0]))["warnings"], (await asked(members[0], "/readyz")).json()
 
-        warnings = with_nodes(redis.url, prefix, act, "ab", adopt=False)
+        warnings, ready = with_nodes(redis.url, prefix, act, "ab", adopt=False)
 
-        assert [(warning["code"], warning["count"]) for warning in warnings] == [("no_adopter", 2)]
+        assert ("no_adopter", 2) in [(warning["code"], warning["count"]) for warning in warnings]
+        assert ready == {"state": "ready", "adopted": False}
+
+    def test_whoever_adopts_hears_them_for_all(self, redis: RedisServer, prefix: str) -> None:
+        async def act(members: list[Member]) -> Any:
+            async with member(redis.url, prefix, "b", adopt=False) as deaf:
+                await until(lambda: any(other["adopts"] for other in others(deaf)))
+                return (await asked(deaf, "/readyz")).json()
+
+        assert with_nodes(redis.url, prefix, act, "a") == {"state": "ready", "adopted": True}
 
     def test_what_a_plain_publisher_says_shows_once(self, redis: RedisServer, prefix: str) -> None:
         async def act(members: list[Member]) -> Any:

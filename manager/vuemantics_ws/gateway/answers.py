@@ -182,6 +182,15 @@ class Health(_Answer):
     state: str = Field(examples=["ready"])
 
 
+class Ready(Health):
+    """Whoever is ready may still have nobody who hears plain publishers: that is another's to cure, and said here."""
+
+    adopted: bool | None = Field(
+        description="Whether some node hears what plain publishers say; null where there are none. Else it reaches nobody.",
+        examples=[True],
+    )
+
+
 def problem(
     status: int, code: str, message: str, hint: str | None = None, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:

@@ -25,6 +25,7 @@ from vuemantics_ws.gateway.answers import (
     Problem,
     PublishOptions,
     PublishReceipt,
+    Ready,
     Statistics,
     TokenRequest,
     UploadId,
@@ -202,22 +203,22 @@ def _add_health(application: FastAPI, node: ControlledNode) -> None:
     async def healthz() -> Health:
         return Health(state=node.state)
 
-    @application.head("/readyz", include_in_schema=False, response_model=Health)
+    @application.head("/readyz", include_in_schema=False, response_model=Ready)
     @application.get(
         "/readyz",
         tags=["health"],
         summary="Whether new connections are taken, and all that was promised is kept",
-        response_model=Health,
+        response_model=Ready,
         responses={503: _may_say("Not yet, or not any more, or the broker is away: `broker_away` has the reason.")},
     )
-    async def readyz() -> Health | Response:
+    async def readyz() -> Ready | Response:
         if node.state != "ready":
             return problem(503, "not_ready", f"the node is {node.state}")
         broker = node.inspection.broker()
         if not broker["ready"]:
             reason = broker["reason"] or "the broker is away"
             return problem(503, "broker_away", reason, broker["hint"], since_s=broker["since_s"])
-        return Health(state=node.state)
+        return Ready(state=node.state, adopted=node.inspection.adopted())
 
 
 _WORDS = {

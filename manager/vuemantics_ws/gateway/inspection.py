@@ -16,7 +16,7 @@ from vuemantics_ws.gateway.query import Filter, SortField, read_filter, read_sor
 from vuemantics_ws.gateway.slices import Slices
 from vuemantics_ws.gateway.view import Looked, View
 from vuemantics_ws.gateway.views import STALLED_S, VIEWS
-from vuemantics_ws.gateway.warnings import Stalled, warnings
+from vuemantics_ws.gateway.warnings import Stalled, somebody_adopts, warnings
 from vuemantics_ws.limits import Limits
 
 WATCHES_MAX = 64
@@ -193,13 +193,12 @@ class Inspection:
             survey = await self._survey()
             views = [await self._page(question, index) for index in range(len(question.views))]
         limits = {name: getattr(node.limits, name) for name in LIMITS_TOLD}
-        broker, report = self.broker(), node.report()
-        others = node.broker.nodes.others() if node.broker.nodes is not None else []
+        broker, reports = self.broker(), self._reports()
         return {
             "at": round(node.clock.wall(), 3),
             "node": node.describe(),
             "broker": broker,
-            "nodes": [report],
+            "nodes": reports[:1],
             "missing": [],
             "tables": survey.tables,
             "limits": limits,
@@ -208,7 +207,7 @@ class Inspection:
             "warnings": warnings(
                 state=node.state,
                 broker=broker,
-                nodes=[report, *others],
+                nodes=reports,
                 tables=survey.tables,
                 limits=limits,
                 samples=node.pulse.samples,
@@ -216,6 +215,15 @@ class Inspection:
             ),
             "views": views,
         }
+
+    def adopted(self) -> bool | None:
+        """Whether any node around the broker hears plain publishers; None where there are none to be heard."""
+        return somebody_adopts(self._reports())
+
+    def _reports(self) -> list[dict[str, Any]]:
+        """How every node does as far as this one knows, its own first."""
+        nodes = self._node.broker.nodes
+        return [self._node.report(), *(nodes.others() if nodes is not None else ())]
 
     def broker(self) -> dict[str, Any]:
         """How the node's broker is, as ``broker`` in a frame."""

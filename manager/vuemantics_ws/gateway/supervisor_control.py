@@ -60,7 +60,7 @@ def _add_health(application: FastAPI, crew: Crew, relay: Relay) -> None:
             for worker in crew.workers
         ]
         if ready:
-            return JSONResponse({"state": "ready", "workers": workers})
+            return JSONResponse({**msgspec.json.decode(told[ready[0]].body), "workers": workers})
         why = next(iter(told.values())) if told else problem(503, "not_ready", "no worker answers")
         return JSONResponse({**msgspec.json.decode(why.body), "workers": workers}, status_code=503)
 

@@ -74,9 +74,14 @@ def _broker_away(broker: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
         yield "broker_away", f"{said}: publishers must try again, people stay connected", 1
 
 
+def somebody_adopts(nodes: Sequence[dict[str, Any]]) -> bool | None:
+    """Whether any of these nodes hears plain publishers; None where there are none to be heard."""
+    known = [node["adopts"] for node in nodes if node["adopts"] is not None]
+    return any(known) if known else None
+
+
 def _no_adopter(broker: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:
-    adopts = [node["adopts"] for node in nodes]
-    if broker["ready"] and any(known is not None for known in adopts) and not any(adopts):
+    if broker["ready"] and somebody_adopts(nodes) is False:
         cure = "give one --adopt on, or read in its log why it cannot"
         yield "no_adopter", f"no node adopts, so what plain publishers say reaches nobody: {cure}", 1
 

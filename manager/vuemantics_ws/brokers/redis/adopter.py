@@ -5,7 +5,7 @@ import logging
 import random
 import re
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from vuemantics_ws.ambient import Clock
@@ -54,6 +54,9 @@ class Adopter:
     older than ``behind_max_s`` is dropped: a process that was stopped for a while, or a Redis that hung, leaves it to the
     others. What was published while an adopter was not connected, no one can tell it; another adopter has it.
 
+    Args:
+        changed: called when ``condition`` turns.
+
     Attributes:
         told: called with each message that was judged, and its receipt.
         counts: what became of the messages: verdicts, and why some were not judged.
@@ -71,8 +74,10 @@ class Adopter:
         event_bytes_max: int,
         clock: Clock,
         dice: random.Random,
+        changed: Callable[[], None],
         behind_max_s: float = BEHIND_MAX_S,
     ) -> None:
+        self._told_changed = changed
         self._commands = commands
         self._heads = heads
         self._channel_prefix = f"{plain_prefix}upload:".encode()
@@ -125,6 +130,7 @@ class Adopter:
         self._is_refused = cure is not None
         if self._is_refused and not was_refused:
             logger.warning("plain publishers are not heard: %s; hint: %s", condition.reason, cure)
+        self._told_changed()
 
     # What is heard.
 

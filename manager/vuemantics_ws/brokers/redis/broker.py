@@ -113,6 +113,7 @@ class RedisBroker:
                 event_bytes_max=self.limits.event_bytes_max,
                 clock=self.clock,
                 dice=self.dice,
+                changed=self.nodes.changed,
             )
         self._upkeep = Upkeep(
             self._heads, clock=self.clock, dice=self.dice, head_ttl_s=self.limits.head_ttl_s, read=self._was_read

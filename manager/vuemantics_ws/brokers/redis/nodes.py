@@ -262,8 +262,8 @@ class RedisNodes:
             try:
                 about = self._about()
                 await self._renew(about)
-                if (state := about.get("state", "")) != told:
-                    told = state
+                if (now := (about.get("state"), about.get("adopts"))) != told:
+                    told = now
                     await self._tell(b"hello " + self.node_id.encode())
             except BrokerAway:
                 pause_s = AWAY_S
