@@ -262,8 +262,8 @@ class RedisNodes:
             try:
                 about = self._about()
                 await self._renew(about)
-                if (now := (about.get("state"), about.get("adopts"))) != told:
-                    told = now
+                if (matters := (about.get("state"), about.get("adopts"))) != told:
+                    told = matters
                     await self._tell(b"hello " + self.node_id.encode())
             except BrokerAway:
                 pause_s = AWAY_S
