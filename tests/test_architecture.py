@@ -114,7 +114,7 @@ WHICH_BROKER: dict[str, set[str]] = {
     "vuemantics_ws.publisher.publisher": {"redis.address", "redis.commands", "redis.heads", "redis.keys"},
     "vuemantics_ws.publisher.outgoing": {"redis.heads"},
     "vuemantics_ws.publisher.synchronous": {"redis.commands"},
-    "vuemantics_ws.simulation.plain": {"redis.heads"},
+    "vuemantics_ws.simulation.real.plain": {"redis.heads"},
 }
 """Who makes a broker knows which it is, and so does who speaks to Redis without one. All others know what a broker promises."""
 
@@ -132,9 +132,17 @@ def test_only_who_must_knows_which_broker_it_is(module: str) -> None:
 IN_SIMULATION: dict[str, set[str]] = {
     "format": {"format", "dice", "pipeline"},
     "planning": {"planning", "format", "dice", "pipeline"},
-    "browser": {"browser", "format", "dice", "log"},
-    "faults": {"faults", "browser", "format", "own_process"},
+    "network": {"network", "format", "dice", "clock"},
+    "clock": {"clock"},
+    "browser": {"browser", "network", "format", "dice", "log"},
     "judging": {"judging", "planning", "format", "log"},
+    "resp": {"resp", "dice"},
+    "hub": {"hub", "dice"},
+    "real": {"real", "system", "site", "planning", "format", "network", "dice", "log"},
+    "virtual": {
+        *("virtual", "system", "site", "world", "clock", "network", "resp", "hub"),
+        *("browser", "planning", "format", "judging", "dice", "log", "publishing", "pipeline"),
+    },
 }
 """A file is read, planned, played and judged: each part knows of those before it. Only the log joins playing and judging."""
 

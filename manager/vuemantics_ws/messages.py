@@ -349,7 +349,8 @@ def _decode(decoder: msgspec.json.Decoder[M], data: bytes | bytearray) -> M:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
-        return msgspec.convert(_ANYTHING.decode(data), decoder.type)
+        message: M = msgspec.convert(_ANYTHING.decode(data), decoder.type)
+        return message
 
 
 def _require_json(data: bytes | bytearray) -> None:

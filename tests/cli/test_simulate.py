@@ -15,8 +15,8 @@ import pytest
 import typer
 
 from tests.cli.program import Outcome, Server, ended, read_until, run, running
-from vuemantics_ws.simulation import node as node_module
 from vuemantics_ws.simulation.log import Began, NodeExited, from_ndjson
+from vuemantics_ws.simulation.real import node as node_module
 from vuemantics_ws_cli.app import app
 from vuemantics_ws_cli.commands.simulate import EPILOG
 

@@ -4,11 +4,11 @@ import asyncio
 
 from tests.client.peer import run
 from tests.simulation.playing import plan
-from tests.simulation.test_worker import Asked, accept, control
+from tests.simulation.real.test_worker import Asked, accept, control
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.simulation.log import ONE, Log, Published
 from vuemantics_ws.simulation.publishing import SLOW_S, Publishers, Publishing
-from vuemantics_ws.simulation.system import Place
+from vuemantics_ws.simulation.real.system import Place
 
 QUICKLY = """\
     users: {alice: {}}

@@ -10,7 +10,6 @@ from tests.simulation.playing import of, plan, played
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.settings import Settings
-from vuemantics_ws.simulation import node as node_module
 from vuemantics_ws.simulation.log import (
     Authenticated,
     Began,
@@ -23,7 +22,8 @@ from vuemantics_ws.simulation.log import (
     Sent,
     Settled,
 )
-from vuemantics_ws.simulation.node import Node
+from vuemantics_ws.simulation.real import node as node_module
+from vuemantics_ws.simulation.real.node import Node
 from vuemantics_ws.simulation.run import run_real
 from vuemantics_ws.simulation.site import settings_of
 

@@ -1,11 +1,31 @@
 """Sockets that listen, for one process or for several on one port."""
 
+import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 
 from vuemantics_ws.errors import EnvironmentUnfit
 
 BACKLOG = 128
 """Sockets that the kernel holds for us. All of them may be accepted at once, so they must fit the unauthenticated places."""
+
+Address = tuple[str, int]
+
+OpenPort = Callable[[Callable[[], asyncio.Protocol], str, int], Awaitable[tuple[asyncio.AbstractServer, Address]]]
+"""Opens a port on which each connection gets a protocol, and says where it is: a port 0 stands for a free one.
+
+Raises:
+    EnvironmentUnfit: the address cannot be had.
+"""
+
+
+async def open_port(
+    make: Callable[[], asyncio.Protocol], host: str, port: int, *, shared: bool = False
+) -> tuple[asyncio.AbstractServer, Address]:
+    """Open a public port on this machine. ``shared`` is as :func:`listen` has it."""
+    listener = listen(host, port, "--port", shared=shared)
+    address: Address = listener.getsockname()[:2]
+    return await asyncio.get_running_loop().create_server(make, sock=listener, backlog=BACKLOG), address
 
 
 def listen(host: str, port: int, option: str, *, shared: bool = False) -> socket.socket:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from websockets.http11 import Request, Response
@@ -24,7 +25,7 @@ from vuemantics_ws.gateway.handshake import PATHS, HandshakePolicy
 from vuemantics_ws.gateway.histogram import Histogram
 from vuemantics_ws.gateway.inspection import Inspection
 from vuemantics_ws.gateway.journal import Journal
-from vuemantics_ws.gateway.listening import BACKLOG, listen
+from vuemantics_ws.gateway.listening import OpenPort, open_port
 from vuemantics_ws.gateway.neighbours import Neighbours
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.port import Phase
@@ -99,7 +100,7 @@ class Gateway:
         self._touched_at = 0.0
         self._delivered = 0  # states that had been put when the last flush ended
         self._waiting = 0  # and those since which went to peers that do not keep up
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.AbstractServer | None = None
         self._shares_port = False
         self._silence: asyncio.Task[None] | None = None
         self._aborting = False
@@ -115,21 +116,23 @@ class Gateway:
             broker.nodes.introduce(self.report, self.neighbours.handlers)
         broker.tell_adopted(self._adopted)
 
-    async def start(self, *, shares_port: bool = False) -> None:
-        """Open the public port. ``address`` then says where. ``shares_port`` is as :func:`listen` has it.
+    async def start(self, *, shares_port: bool = False, opens: OpenPort | None = None) -> None:
+        """Open the public port. ``address`` then says where.
+
+        Args:
+            shares_port: with other processes of this machine.
+            opens: opens it elsewhere than on this machine's network.
 
         Raises:
             EnvironmentUnfit: the address cannot be had.
         """
         self._shares_port = shares_port
         await self.manager.__aenter__()
-        loop = asyncio.get_running_loop()
-        listener = listen(self.settings.host, self.settings.port, "--port", shared=shares_port)
-        self.address = listener.getsockname()[:2]
-        self._server = await loop.create_server(self._new_connection, sock=listener, backlog=BACKLOG)
+        opens = opens or partial(open_port, shared=shares_port)
+        self._server, self.address = await opens(self._new_connection, self.settings.host, self.settings.port)
         if self.settings.stall_after_s:
             silent = SilentUploads(self.manager, self.clock, stall_after_s=self.settings.stall_after_s)
-            self._silence = loop.create_task(silent.watch())
+            self._silence = asyncio.get_running_loop().create_task(silent.watch())
         self.pulse.start()
         self._become("ready")
 

@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
-from vuemantics_ws.simulation.browser.network import Network
 from vuemantics_ws.simulation.browser.tab import Browser
-from vuemantics_ws.simulation.faults.proxy import TcpProxy
-from vuemantics_ws.simulation.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Log
+from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.planning.faults import PlannedFault
-from vuemantics_ws.simulation.system import Place, System
+from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
+from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
+from vuemantics_ws.simulation.real.system import Place, System
 
 SILENCE_S = 0.25
 """Whoever has not answered for so long does not answer: it takes a millisecond otherwise."""

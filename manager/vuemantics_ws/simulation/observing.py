@@ -8,7 +8,7 @@ from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import VuemanticsError
 from vuemantics_ws.simulation.log import Health, Log, Measured
 from vuemantics_ws.simulation.planning.plan import Plan
-from vuemantics_ws.simulation.system import Place, System
+from vuemantics_ws.simulation.real.system import Place, System
 
 MEASURE_EVERY_S = 0.25
 """How often one node is asked for its tables; where there are several, each as many times less often."""

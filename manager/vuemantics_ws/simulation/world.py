@@ -14,9 +14,6 @@ from msgspec.structs import replace
 from websockets.uri import parse_uri
 
 from vuemantics_ws.ambient import Clock
-from vuemantics_ws.simulation.browser.dialing import Dial
-from vuemantics_ws.simulation.browser.link import through
-from vuemantics_ws.simulation.browser.network import Network, worst_delay_s
 from vuemantics_ws.simulation.browser.reconnecting import backoff_of
 from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
 from vuemantics_ws.simulation.browser.tab import Browser
@@ -27,13 +24,16 @@ from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
 from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, Settled, UploadFacts
-from vuemantics_ws.simulation.node import GATEWAY
+from vuemantics_ws.simulation.network.dial import Dial
+from vuemantics_ws.simulation.network.lanes import Network, worst_delay_s
 from vuemantics_ws.simulation.observing import Observing, numbers, statistics
 from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.publishing import Publishers, Publishing
+from vuemantics_ws.simulation.real.link import through
+from vuemantics_ws.simulation.real.node import GATEWAY
+from vuemantics_ws.simulation.real.system import Place, System
 from vuemantics_ws.simulation.site import Rules, Target, Tokens, rules_at, settings_of, signature_of, tokens_at
-from vuemantics_ws.simulation.system import Place, System
 
 QUIET_S = 1.25
 """How long nothing happens before the browsers leave: a little longer than what the laws call soon."""

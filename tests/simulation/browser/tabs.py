@@ -12,9 +12,10 @@ from websockets.uri import parse_uri
 
 from tests.client.peer import Peer, Script, serving
 from vuemantics_ws.client.backoff import Backoff
-from vuemantics_ws.simulation.browser.dialing import Dial, tcp
 from vuemantics_ws.simulation.browser.tab import Browser
 from vuemantics_ws.simulation.log import Log, Record
+from vuemantics_ws.simulation.network.dial import Dial
+from vuemantics_ws.simulation.real.dialing import tcp
 
 TOKEN = "eyJ.canary.token"
 AT_ONCE = Backoff(initial_s=0.001, jitter_s=0.0, tries_max=3)

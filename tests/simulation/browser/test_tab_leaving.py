@@ -11,7 +11,6 @@ from tests.client.peer import Peer, run, serving, stranger
 from tests.events import progress
 from tests.simulation.browser.tabs import Watch, idle, opened, tab
 from vuemantics_ws.simulation.browser import socket as browser_socket
-from vuemantics_ws.simulation.browser.dialing import tcp
 from vuemantics_ws.simulation.browser.tab import Browser
 from vuemantics_ws.simulation.log import (
     Authenticated,
@@ -21,6 +20,7 @@ from vuemantics_ws.simulation.log import (
     Record,
     to_ndjson,
 )
+from vuemantics_ws.simulation.real.dialing import tcp
 
 
 async def _goodbye_of(leave: Callable[[Browser], None]) -> tuple[ConnectionClosed | None, list[Closed]]:

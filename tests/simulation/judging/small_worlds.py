@@ -7,14 +7,14 @@ from typing import NamedTuple
 import msgspec
 
 from vuemantics_ws.ambient import SystemClock
-from vuemantics_ws.simulation.browser.dialing import tcp
 from vuemantics_ws.simulation.format.reader import parse_scenario
 from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Began, Log
-from vuemantics_ws.simulation.node import GATEWAY
 from vuemantics_ws.simulation.planning.plan import make_plan
+from vuemantics_ws.simulation.real.dialing import tcp
+from vuemantics_ws.simulation.real.node import GATEWAY
+from vuemantics_ws.simulation.real.system import System
 from vuemantics_ws.simulation.site import Rules, Tokens
-from vuemantics_ws.simulation.system import System
 from vuemantics_ws.simulation.world import World
 
 BROKEN_NODE = ("-m", "tests.simulation.judging.broken_node")

@@ -14,7 +14,7 @@ from websockets.uri import WebSocketURI
 from vuemantics_ws.client.endings import GONE_WITHOUT_A_WORD
 from vuemantics_ws.gateway.quiet import QUIET
 from vuemantics_ws.messages import ClientPing, Message, encode
-from vuemantics_ws.simulation.browser.resetting import reset
+from vuemantics_ws.simulation.network.resetting import reset
 
 PING_INTERVAL_S = 30.0
 CLOSE_TIMEOUT_S = 2.0

@@ -20,12 +20,12 @@ from vuemantics_ws.client.locations import reason_of
 from vuemantics_ws.closing import reconnects
 from vuemantics_ws.errors import BadMessage
 from vuemantics_ws.messages import ClientPong, Message, SubscribeUpload, UnsubscribeUpload
-from vuemantics_ws.simulation.browser.dialing import Dial
 from vuemantics_ws.simulation.browser.script import WELL_BEHAVED, Performance
 from vuemantics_ws.simulation.browser.socket import BrowserSocket
 from vuemantics_ws.simulation.browser.validator import read
 from vuemantics_ws.simulation.format.scenario import Step
 from vuemantics_ws.simulation.log import ONE, Authenticated, Closed, Log, Opened, Sent, Undocumented, Unreachable, Unsent
+from vuemantics_ws.simulation.network.dial import Dial
 
 CONNECT_TIMEOUT_S = 10.0
 """What a connection may take, from the first packet to the upgrade."""
@@ -165,7 +165,7 @@ class Browser:
     def read_at(self, rate_bytes_per_s: float | None) -> None:
         """Take about so many bytes a second from now on; None takes all that comes.
 
-        Evenly only where the socket's receive buffer is small, as :mod:`vuemantics_ws.simulation.browser.dialing` makes it.
+        Evenly only where the socket's receive buffer is small, as :mod:`vuemantics_ws.simulation.real.dialing` makes it.
         """
         self.rate_bytes_per_s = rate_bytes_per_s
 

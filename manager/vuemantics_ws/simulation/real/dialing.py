@@ -3,17 +3,12 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from websockets.uri import WebSocketURI
 
-Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[Any]]
-"""Connects a protocol to the server, as ``loop.create_connection`` does.
-
-Raises:
-    OSError: nobody answers.
-"""
+from vuemantics_ws.simulation.network.dial import Dial
 
 RECEIVE_BUFFER_BYTES = 16 * 1024
 """What the kernel may hold for a browser that reads slowly, or that is far away."""

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vuemantics_ws.simulation.browser.network import (
+from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
+from vuemantics_ws.simulation.format.scenario import NetworkProfile
+from vuemantics_ws.simulation.network.lanes import (
     RETRANSMISSION_S,
     TRIES_MAX,
     WINDOW_BYTES_MAX,
@@ -18,8 +20,6 @@ from vuemantics_ws.simulation.browser.network import (
     Outage,
     worst_delay_s,
 )
-from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
-from vuemantics_ws.simulation.format.scenario import NetworkProfile
 
 
 def profile(**said: object) -> NetworkProfile:

@@ -10,8 +10,8 @@ import pytest
 from tests.client.peer import run
 from vuemantics_ws.client.control import Receipt
 from vuemantics_ws.errors import BadEvent, EnvironmentUnfit, Refused
-from vuemantics_ws.simulation import worker as worker_module
-from vuemantics_ws.simulation.worker import LINES_MAX, Workers
+from vuemantics_ws.simulation.real import worker as worker_module
+from vuemantics_ws.simulation.real.worker import LINES_MAX, Workers
 
 Answer = Callable[["Asked"], Awaitable[bytes]]
 ACCEPTED = {"upload_id": "up", "verdict": "accepted", "attempt": 1, "seq": 2, "receivers": 1, "more": "fields"}

@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable
 from typing import Any, cast
 
-from vuemantics_ws.simulation.browser.dialing import Dial
-from vuemantics_ws.simulation.browser.flow import EARLY_S, End, Flow
-from vuemantics_ws.simulation.browser.network import Network
+from vuemantics_ws.simulation.network.dial import Dial
+from vuemantics_ws.simulation.network.lanes import Network
+from vuemantics_ws.simulation.real.flow import EARLY_S, End, Flow
 
 
 def through(network: Network, dial: Dial, now: Callable[[], float]) -> Dial:

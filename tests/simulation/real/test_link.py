@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connection_manager.loops import run, turns
-from vuemantics_ws.simulation.browser.flow import DELIVERED_BYTES_MAX
-from vuemantics_ws.simulation.browser.link import Link, through
-from vuemantics_ws.simulation.browser.network import WINDOW_BYTES_MIN, Network
 from vuemantics_ws.simulation.format.scenario import NetworkProfile
+from vuemantics_ws.simulation.network.lanes import WINDOW_BYTES_MIN, Network
+from vuemantics_ws.simulation.real.flow import DELIVERED_BYTES_MAX
+from vuemantics_ws.simulation.real.link import Link, through
 
 
 def now() -> float:

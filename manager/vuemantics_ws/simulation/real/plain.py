@@ -12,7 +12,7 @@ from vuemantics_ws.brokers.redis.heads import read_state
 from vuemantics_ws.client.control import Receipt
 from vuemantics_ws.core.upload import Event
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.simulation.faults.redis_line import RedisLine
+from vuemantics_ws.simulation.real.faults.redis_line import RedisLine
 
 HEARD_WITHIN_S = 1.0
 """An event of which nothing has been heard for so long was refused, or nobody adopted it."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.simulation.guard import Guard
+from vuemantics_ws.simulation.real.guard import Guard
 
 LOG_LINES = 20
 """What is shown of its log when it fails."""

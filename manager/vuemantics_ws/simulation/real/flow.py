@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from vuemantics_ws.simulation.browser.network import PACKET_BYTES, Lane
+from vuemantics_ws.simulation.network.lanes import PACKET_BYTES, Lane
 
 EARLY_S = 0.0005
 """A timer may fire so much too early: some loops count in milliseconds."""

@@ -11,17 +11,18 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.gateway.settings import Settings
-from vuemantics_ws.simulation.browser.dialing import RECEIVE_BUFFER_BYTES, Dial, tcp
 from vuemantics_ws.simulation.dice import stream
-from vuemantics_ws.simulation.faults.proxy import TcpProxy
-from vuemantics_ws.simulation.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import ONE, Log, NodeExited
-from vuemantics_ws.simulation.node import GATEWAY, Node
-from vuemantics_ws.simulation.plain import SETTLES_S, PlainPublishers
+from vuemantics_ws.simulation.network.dial import Dial
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
+from vuemantics_ws.simulation.real.dialing import RECEIVE_BUFFER_BYTES, tcp
+from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
+from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
+from vuemantics_ws.simulation.real.node import GATEWAY, Node
+from vuemantics_ws.simulation.real.plain import SETTLES_S, PlainPublishers
+from vuemantics_ws.simulation.real.worker import Workers
 from vuemantics_ws.simulation.site import Target
-from vuemantics_ws.simulation.worker import Workers
 
 PUBLISH_TIMEOUT_S = 3.0
 """How long a worker waits for one of several nodes before it tries another: longer than a node waits for Redis."""

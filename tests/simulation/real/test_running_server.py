@@ -14,9 +14,9 @@ from vuemantics_ws.errors import BadSetting, EnvironmentUnfit, Refused
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws.simulation.log import Authenticated, Began, Emptied, FaultBegan, Log, NodeExited, Opened, Received, Record
-from vuemantics_ws.simulation.node import Node
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.planning.visitors import plan_visitors
+from vuemantics_ws.simulation.real.node import Node
 from vuemantics_ws.simulation.run import run_real
 from vuemantics_ws.simulation.site import Target, target_of
 

@@ -198,7 +198,7 @@ def test_a_node_that_stands_still_ends_where_whoever_started_it_is_killed() -> N
     program = """\
         import asyncio
         from vuemantics_ws.gateway.settings import Settings
-        from vuemantics_ws.simulation.node import Node
+        from vuemantics_ws.simulation.real.node import Node
         async def main():
             async with Node(Settings(port=0, control_port=0)) as node:
                 await node.pause()

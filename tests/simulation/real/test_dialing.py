@@ -4,7 +4,7 @@ import asyncio
 
 from websockets.uri import parse_uri
 
-from vuemantics_ws.simulation.browser.dialing import READ_BYTES, RECEIVE_BUFFER_BYTES, tcp
+from vuemantics_ws.simulation.real.dialing import READ_BYTES, RECEIVE_BUFFER_BYTES, tcp
 
 SENT = bytes(range(256)) * 400
 

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Literal, Self, cast
 
-from vuemantics_ws.simulation.browser.flow import End, Flow
-from vuemantics_ws.simulation.browser.network import Lane, window_bytes
-from vuemantics_ws.simulation.browser.resetting import reset
 from vuemantics_ws.simulation.format.networks import NetworkProfile
+from vuemantics_ws.simulation.network.lanes import Lane, window_bytes
+from vuemantics_ws.simulation.network.resetting import reset
+from vuemantics_ws.simulation.real.flow import End, Flow
 
 Way = Literal["to the server", "to the client"]
 WAYS: tuple[Way, Way] = ("to the server", "to the client")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
 from vuemantics_ws.gateway.settings import Settings
-from vuemantics_ws.simulation.own_process import OwnProcess
+from vuemantics_ws.simulation.real.own_process import OwnProcess
 
 GATEWAY = ("-m", "vuemantics_ws.gateway")
 """The program that a node runs: what stands behind the name of the interpreter."""
@@ -117,7 +117,7 @@ class Node(OwnProcess):
 def _environment(settings: Settings, folder: str) -> dict[str, str]:
     """Ours, less every setting in it, so that a node is what the scenario says and nothing else."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE_PREFIX)}
-    sources = Path(__file__).resolve().parents[2]
+    sources = Path(__file__).resolve().parents[3]
     if sources.name != "site-packages":  # a checkout that is not installed
         inherited["PYTHONPATH"] = os.pathsep.join([str(sources), *filter(None, [inherited.get("PYTHONPATH")])])
     return {**inherited, **settings.to_environment(), f"{VARIABLE_PREFIX}STATE_DIR": folder}

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.simulation.faults.redis_line import RedisLine
-from vuemantics_ws.simulation.own_process import OwnProcess
+from vuemantics_ws.simulation.real.faults.redis_line import RedisLine
+from vuemantics_ws.simulation.real.own_process import OwnProcess
 
 PROGRAM = "redis-server"
 HOW_TO_GET_IT = "install it, for example with apt-get install redis-server or brew install redis"

@@ -1,0 +1,12 @@
+"""How a client reaches a server, whatever lies between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[Any]]
+"""Connects a protocol to the server, as ``loop.create_connection`` does.
+
+Raises:
+    OSError: nobody answers.
+"""

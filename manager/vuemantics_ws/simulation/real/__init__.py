@@ -1,0 +1,1 @@
+"""The real arm: processes, sockets, a Redis, and what passes between them."""
