@@ -91,15 +91,19 @@ def refuse_unplayable(plan: Plan, target: Target | None) -> None:
         raise BadScenario([f"{plan.scenario.name}: {problem}" for problem in problems])
 
 
-def settings_of(plan: Plan) -> Settings:
-    """How a node of ours is set up: with a secret of its own, on ports of its own, and with the file's settings."""
+def settings_of(plan: Plan, *, secret: str | None = None) -> Settings:
+    """How a node of ours is set up: with a secret of its own, on ports of its own, and with the file's settings.
+
+    Args:
+        secret: the one that it has; a new one by default.
+    """
     outages = [client.network.outage.for_s.high for client in plan.clients if client.network and client.network.outage]
     outages += [fault.lasts_s or 0.0 for fault in plan.faults if fault.do.startswith("node.") or fault.clients]
     config = {
         "access": "owner",
         "log_level": "warning",
         "grace": f"{GRACE_S + 2 * max(outages, default=0.0):.3f}s",
-        "secret": new_secret(),
+        "secret": new_secret() if secret is None else secret,
         **plan.scenario.server.config,
         "port": 0,
         "control_port": 0,

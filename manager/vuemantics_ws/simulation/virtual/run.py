@@ -1,0 +1,94 @@
+"""A scenario from its plan to its verdict, in virtual time."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
+from vuemantics_ws.simulation.dice import Spread, stream
+from vuemantics_ws.simulation.judging.expectations import all_have_come
+from vuemantics_ws.simulation.judging.history import LiveHistory
+from vuemantics_ws.simulation.judging.report import Report, judge_run
+from vuemantics_ws.simulation.log import Log, to_ndjson
+from vuemantics_ws.simulation.network.virtual import VirtualNetwork
+from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.virtual.middle import Alone, Middle
+from vuemantics_ws.simulation.virtual.system import VirtualSystem
+from vuemantics_ws.simulation.world import World
+
+LATENCY = Spread(0.00005, 0.002)
+"""What anything takes from one program to another, one way, where nothing else is said."""
+
+BrokerKind = Literal["simulated", "redis"]
+
+
+class VirtualFault(VuemanticsError):
+    """A run in virtual time that came to no end: a deadlock, a busy loop, or a task that died."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualOptions:
+    """How a plan is played in virtual time, beside what it says. Other options are another run."""
+
+    broker: BrokerKind | None = None
+    """Around which several nodes are one. None chooses a Redis in memory where the plan has a fault of Redis, else the
+    simulated broker.
+    """
+    shuffle: bool = True
+    """Timers that are due at the same instant run in the order of the dice."""
+    slices: bool = True
+    """Some connections get their bytes in slices."""
+
+
+class VirtualRun(NamedTuple):
+    """What came of a run. ``trace_hash`` is the SHA-256 of its log as NDJSON: the same seed gives the same one, everywhere."""
+
+    report: Report
+    trace_hash: str
+
+
+def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOptions()) -> VirtualRun:
+    """Play a plan in virtual time, into ``log``, and judge it. It takes a loop of its own, and leaves nothing behind.
+
+    Raises:
+        BadScenario: a fault that cannot be made to happen here.
+        VirtualFault: it came to no end.
+    """
+    live = LiveHistory(log)
+    loop = VirtualLoop(dice=stream(plan.seed, "loop", "order") if options.shuffle else None)
+    network = VirtualNetwork(seed=plan.seed, latency=LATENCY, slices=options.slices, loop=loop)
+    loop.network = network
+    middle = _middle_of(plan, options)
+
+    def make_system(now: Callable[[], float]) -> VirtualSystem:
+        return VirtualSystem(plan, log, middle, now=now, network=network, loop=loop)
+
+    async def play() -> None:
+        world = World(
+            plan,
+            make_system,
+            log,
+            clock=VirtualClock(loop),
+            holds=lambda: all_have_come(plan, live.history, arm="virtual"),
+            live=live,
+        )
+        await world.play()
+
+    try:
+        loop.run_until_complete(play())
+    except (Deadlock, BusyLoop) as error:
+        raise VirtualFault(str(error)) from error
+    finally:
+        loop.close()
+    return VirtualRun(judge_run(plan, live.history, arm="virtual"), trace_hash(log))
+
+
+def trace_hash(log: Log) -> str:
+    return hashlib.sha256(to_ndjson(log)).hexdigest()
+
+
+def _middle_of(plan: Plan, options: VirtualOptions) -> Middle:
+    return Alone()
