@@ -168,6 +168,7 @@ class Stream:
 
     def _on_arrival(self) -> None:
         self._timer = None
+        self.land()
         self.reader.arrived()
         self.attend()
 
