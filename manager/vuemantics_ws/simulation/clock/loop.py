@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.dead: list[Process] = []
         self.steps = 0
         """That it took so far."""
-        self._dice = dice
+        self._key = _in_order if dice is None else dice.random
         self._steps_max = steps_max
         self._collect_every = collect_every
         self._collect_at = float("inf") if collect_every is None else collect_every
@@ -141,17 +141,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self._set(self._now + delay, callback, args, context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
+        return self._set(when, callback, args, context)
+
+    def _set(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None
+    ) -> asyncio.TimerHandle:
         if self._closed:  # type: ignore[attr-defined]
             self._check_closed()  # type: ignore[attr-defined]
         timer = Timer(when, callback, args, self, context)
-        due = max(when, self._now)
-        key = 0.0 if self._dice is None else self._dice.random()
-        heapq.heappush(self._timers, (due, key, next(self._timer_numbers), timer))
+        due = when if when > self._now else self._now  # noqa: FURB136 - this is called very often, and max() costs
+        heapq.heappush(self._timers, (due, self._key(), next(self._timer_numbers), timer))
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -343,6 +347,10 @@ def whose(context: dict[str, Any]) -> Process | None:
         return task.process
     step = context.get("handle")
     return process_of(step._context) if isinstance(step, asyncio.Handle) else None  # type: ignore[attr-defined]
+
+
+def _in_order() -> float:
+    return 0.0
 
 
 async def _end(generator: AsyncGenerator[Any, Any]) -> None:
