@@ -20,14 +20,20 @@ Act = Callable[[Bench], Awaitable[None]]
 Run = Callable[[Act], None]
 
 
-@pytest.fixture(params=["memory", "redis", "redis on uvloop", pytest.param("redis-cluster", marks=pytest.mark.slow)])
+SERVERS = {"redis-cluster": "redis_cluster", "memory-redis": "memory_redis_server"}
+"""The fixtures of those that are no real Redis, or several."""
+
+
+@pytest.fixture(
+    params=["memory", "redis", "redis on uvloop", "memory-redis", pytest.param("redis-cluster", marks=pytest.mark.slow)]
+)
 def run(request: pytest.FixtureRequest) -> Run:
     """Runs a test's coroutine with a broker that is opened before it and stopped after it."""
 
     def bench() -> AbstractAsyncContextManager[Bench]:
         if request.param == "memory":
             return memory_bench()
-        server = request.getfixturevalue("redis_cluster" if request.param == "redis-cluster" else "redis_server")
+        server = request.getfixturevalue(SERVERS.get(request.param, "redis_server"))
         return redis_bench(server.url)
 
     async def opened(act: Act) -> None:
