@@ -139,6 +139,7 @@ IN_SIMULATION: dict[str, set[str]] = {
     "resp": {"resp", "dice"},
     "hub": {"hub", "dice"},
     "real": {"real", "system", "site", "planning", "format", "network", "dice", "log"},
+    "sweeping": {"sweeping", "virtual", "planning", "format", "judging", "log"},
     "virtual": {
         *("virtual", "system", "site", "world", "clock", "network", "resp", "hub"),
         *("browser", "planning", "format", "judging", "dice", "log", "publishing", "pipeline"),
