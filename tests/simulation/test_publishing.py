@@ -6,9 +6,10 @@ from tests.client.peer import run
 from tests.simulation.playing import plan
 from tests.simulation.real.test_worker import Asked, accept, control
 from vuemantics_ws.ambient import SystemClock
+from vuemantics_ws.client.control import Control
 from vuemantics_ws.simulation.log import ONE, Log, Published
 from vuemantics_ws.simulation.publishing import SLOW_S, Publishers, Publishing
-from vuemantics_ws.simulation.real.system import Place
+from vuemantics_ws.simulation.system import Place
 
 QUICKLY = """\
     users: {alice: {}}
@@ -33,8 +34,8 @@ async def published(*, first_takes_s: float) -> list[Published]:
         return asyncio.get_running_loop().time() - began_at
 
     async with control(answer) as (workers, _):
-        place = Place(ONE, "ws://127.0.0.1:1/ws/uploads", "http://127.0.0.1:1")
-        place.workers = workers
+        nowhere = "http://127.0.0.1:1"
+        place = Place(ONE, "ws://127.0.0.1:1/ws/uploads", nowhere, Control(nowhere), workers)
         (upload,) = plan(QUICKLY).uploads
         publishers = Publishers([place], tries_again=False, now=now, until=5.0)
         await Publishing(upload, publishers, log, plain=None, number=0, clock=SystemClock(), now=now, until=5.0).run()

@@ -7,17 +7,13 @@ was cut off something waits to pass.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.simulation.browser.tab import Browser
-from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Log
 from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.planning.faults import PlannedFault
-from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
-from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
-from vuemantics_ws.simulation.real.system import Place, System
+from vuemantics_ws.simulation.system import Control, Place, Redis, System
 
 SILENCE_S = 0.25
 """Whoever has not answered for so long does not answer: it takes a millisecond otherwise."""
@@ -179,7 +175,7 @@ class Causing:
     # Redis.
 
     @property
-    def _redis(self) -> RedisProcess:
+    def _redis(self) -> Redis:
         assert self._system.redis is not None
         return self._system.redis
 
@@ -202,13 +198,13 @@ class Causing:
         if not self._redis.is_running:
             return None
         self._redis.pause()
-        return "it does not answer" if not await self._redis.line.answers(within_s=SILENCE_S) else None
+        return "it does not answer" if not await self._redis.answers(within_s=SILENCE_S) else None
 
     async def _resume_redis(self, fault: PlannedFault) -> Evidence:
         if not self._redis.is_running:
             return None
         self._redis.resume()
-        return await self._until(lambda: self._redis.line.answers(within_s=SILENCE_S), "it answers again")
+        return await self._until(lambda: self._redis.answers(within_s=SILENCE_S), "it answers again")
 
     async def _flush_redis(self, fault: PlannedFault) -> Evidence:
         try:
@@ -226,29 +222,22 @@ class Causing:
 
     # What lies between.
 
-    def _proxy(self, fault: PlannedFault) -> TcpProxy:
-        assert fault.node is not None
-        assert fault.other is not None
-        if fault.other == REDIS:
-            return self._system.to_redis[fault.node]
-        return self._system.to_node[fault.node, fault.other]
-
     async def _part(self, fault: PlannedFault) -> Evidence:
         """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end."""
-        proxy = self._proxy(fault)
-        proxy.cut_off()
-        count = proxy.connections
+        barrier = self._system.barrier(fault)
+        barrier.cut_off()
+        count = barrier.connections
         return f"{count} connections are cut off" if count else None
 
     async def _join(self, fault: PlannedFault) -> Evidence:
-        proxy = self._proxy(fault)
-        held_bytes, passed_bytes = proxy.held_bytes, proxy.passed_bytes
-        proxy.heal()
+        barrier = self._system.barrier(fault)
+        held_bytes, passed_bytes = barrier.held_bytes, barrier.passed_bytes
+        barrier.heal()
         if not held_bytes:
             return None
 
         async def passes() -> bool:
-            return proxy.passed_bytes > passed_bytes
+            return barrier.passed_bytes > passed_bytes
 
         return await self._until(passes, f"{held_bytes} bytes waited, and something passes again")
 

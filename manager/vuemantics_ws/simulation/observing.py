@@ -4,14 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from vuemantics_ws.client.control import Control
 from vuemantics_ws.errors import VuemanticsError
 from vuemantics_ws.simulation.log import Health, Log, Measured
 from vuemantics_ws.simulation.planning.plan import Plan
-from vuemantics_ws.simulation.real.system import Place, System
-
-MEASURE_EVERY_S = 0.25
-"""How often one node is asked for its tables; where there are several, each as many times less often."""
+from vuemantics_ws.simulation.system import Control, Place, System
 
 HEALTH_EVERY_S = 0.25
 METRICS_EVERY_S = 1.0
@@ -45,7 +41,7 @@ class Observing:
                     looking.create_task(self._look_after(place))
 
     async def _measure(self, place: Place) -> None:
-        every_s = MEASURE_EVERY_S * len(self._system.places)
+        every_s = self._system.measures_every_s * len(self._system.places)
         lag_s, told_at, told = 0.0, 0.0, dict[str, float]()
         while True:
             due_at = self._now() + every_s

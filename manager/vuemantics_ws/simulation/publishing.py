@@ -12,8 +12,7 @@ from vuemantics_ws.simulation.log import Log, Published
 from vuemantics_ws.simulation.pipeline import completed_event, failed_event, progress_event
 from vuemantics_ws.simulation.planning.plan import PlannedUpload
 from vuemantics_ws.simulation.planning.schedule import PlannedEvent
-from vuemantics_ws.simulation.real.plain import UNHEARD, PlainPublishers
-from vuemantics_ws.simulation.real.system import Place
+from vuemantics_ws.simulation.system import UNHEARD, Place, PlainPublishers
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.5

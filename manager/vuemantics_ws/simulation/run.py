@@ -1,6 +1,7 @@
 """A scenario from its file to its verdict."""
 
 import asyncio
+from collections.abc import Callable
 
 from vuemantics_ws.ambient import Clock
 from vuemantics_ws.simulation.judging.expectations import all_have_come
@@ -8,6 +9,7 @@ from vuemantics_ws.simulation.judging.history import LiveHistory
 from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.real.system import RealSystem
 from vuemantics_ws.simulation.site import Target, refuse_unplayable, target_of, with_fresh_ids
 from vuemantics_ws.simulation.world import World
 
@@ -43,13 +45,18 @@ async def run_real(
     refuse_unplayable(plan, target)
     if target is not None:
         plan = with_fresh_ids(plan, clock)
+    played, at = plan, target
+
+    def make_system(now: Callable[[], float]) -> RealSystem:
+        return RealSystem(played, log, now=now, clock=clock, target=at)
+
     world = World(
         plan,
+        make_system,
         log,
         clock=clock,
         holds=lambda: all_have_come(plan, live.history),
         live=live,
-        target=target,
         stop=stop,
         others_publish=others_publish,
     )

@@ -56,12 +56,14 @@ class Rules(NamedTuple):
     grace_s: float | None
     uploads_per_user_max: int
     waiting_bytes_max: int
+    stall_after_s: float
 
     @classmethod
     def of(cls, limits: Limits, access: str) -> "Rules":
         handed_over = limits.write_bytes_max + getattr(limits, "write_buffer_bytes_max", 0)
         waiting = limits.reply_bytes_max + limits.direct_bytes_max + handed_over
-        return cls(access, limits.grace_s, limits.uploads_per_user_max, waiting)
+        stall_after_s = getattr(limits, "stall_after_s", 0.0)
+        return cls(access, limits.grace_s, limits.uploads_per_user_max, waiting, stall_after_s)
 
 
 def target_of(plan: Plan, secret: str | None = None) -> Target | None:
@@ -89,15 +91,19 @@ def refuse_unplayable(plan: Plan, target: Target | None) -> None:
         raise BadScenario([f"{plan.scenario.name}: {problem}" for problem in problems])
 
 
-def settings_of(plan: Plan) -> Settings:
-    """How a node of ours is set up: with a secret of its own, on ports of its own, and with the file's settings."""
+def settings_of(plan: Plan, *, secret: str | None = None) -> Settings:
+    """How a node of ours is set up: with a secret of its own, on ports of its own, and with the file's settings.
+
+    Args:
+        secret: the one that it has; a new one by default.
+    """
     outages = [client.network.outage.for_s.high for client in plan.clients if client.network and client.network.outage]
     outages += [fault.lasts_s or 0.0 for fault in plan.faults if fault.do.startswith("node.") or fault.clients]
     config = {
         "access": "owner",
         "log_level": "warning",
         "grace": f"{GRACE_S + 2 * max(outages, default=0.0):.3f}s",
-        "secret": new_secret(),
+        "secret": new_secret() if secret is None else secret,
         **plan.scenario.server.config,
         "port": 0,
         "control_port": 0,
@@ -153,6 +159,11 @@ class Tokens:
         return lambda: self._mint.make(client.token, client.user)
 
 
+def tokens_for(settings: Settings, clock: Clock) -> Tokens:
+    """Tokens for nodes of ours with these settings."""
+    return Tokens(Mint(signature_of(settings), clock))
+
+
 async def tokens_at(target: Target, control: Control, plan: Plan, clock: Clock) -> Tokens:
     """Tokens for a server that runs already: of our making where we have its secret, else of its own.
 
@@ -192,7 +203,7 @@ async def rules_at(target: Target, control: Control, plan: Plan) -> Rules:
     numbers = limits if isinstance(limits, dict) else {}
     names = ("grace_s", "uploads_per_user_max", "reply_bytes_max", "direct_bytes_max")
     known: dict[str, Any] = {name: numbers[name] for name in names if isinstance(numbers.get(name), int | float)}
-    rules = Rules.of(Limits(**known), str(access))
+    rules = Rules.of(Limits(**known), str(access))._replace(stall_after_s=settings_of(plan).stall_after_s)
     return rules if "grace_s" in known else rules._replace(grace_s=None)
 
 

@@ -1,4 +1,4 @@
-"""The real arm: a plan played over real sockets and in real time, against nodes of its own or a server that runs already.
+"""A plan, played: tabs, workers and faults around a system of either arm.
 
 What happened is in the log; judging it is somebody else's. Whatever goes wrong, nothing is left behind: no process, no socket,
 no folder.
@@ -7,7 +7,7 @@ no folder.
 import asyncio
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,23 +17,19 @@ from vuemantics_ws.ambient import Clock
 from vuemantics_ws.simulation.browser.reconnecting import backoff_of
 from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
 from vuemantics_ws.simulation.browser.tab import Browser
-from vuemantics_ws.simulation.browser.tokens import Mint
 from vuemantics_ws.simulation.causing import Causing
 from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
 from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, Settled, UploadFacts
-from vuemantics_ws.simulation.network.dial import Dial
 from vuemantics_ws.simulation.network.lanes import Network, worst_delay_s
 from vuemantics_ws.simulation.observing import Observing, numbers, statistics
 from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.publishing import Publishers, Publishing
-from vuemantics_ws.simulation.real.link import through
-from vuemantics_ws.simulation.real.node import GATEWAY
-from vuemantics_ws.simulation.real.system import Place, System
-from vuemantics_ws.simulation.site import Rules, Target, Tokens, rules_at, settings_of, signature_of, tokens_at
+from vuemantics_ws.simulation.site import Rules
+from vuemantics_ws.simulation.system import MakeSystem, Place, System
 
 QUIET_S = 1.25
 """How long nothing happens before the browsers leave: a little longer than what the laws call soon."""
@@ -55,13 +51,12 @@ class World:
     """Plays one plan once, and records it. Must be made inside the loop that plays it.
 
     Args:
+        make_system: makes what the plan is played against.
         log: where everything goes. It begins with a :class:`Began`, and ends with the exit of a node of ours.
-        clock: for the timestamps of events, and for tokens; all waiting is the loop's.
+        clock: for the timestamps of events; all waiting is the loop's.
         holds: asked once nothing is left to happen: whether what the file expects has come already. While it says no, the
             world waits for as long as the file's expectations allow.
         live: the history of the log, where somebody else needs it, too. It says what may still come.
-        program: what a node of ours runs.
-        target: a server that runs already. None starts a node for the run.
         stop: set it to let the run end before its time, in order.
         others_publish: of the plan's uploads others publish. All of its duration is played, since what they do is in no plan.
     """
@@ -69,23 +64,21 @@ class World:
     def __init__(
         self,
         plan: Plan,
+        make_system: MakeSystem,
         log: Log,
         *,
         clock: Clock,
         holds: Callable[[], bool],
         live: LiveHistory | None = None,
-        program: Sequence[str] = GATEWAY,
-        target: Target | None = None,
         stop: asyncio.Event | None = None,
         others_publish: bool = False,
     ) -> None:
         self._plan = plan
+        self._make_system = make_system
         self._log = log
         self._live = live or LiveHistory(log)
-        self._program = program
         self._clock = clock
         self._holds = holds
-        self._target = target
         self._stop = stop or asyncio.Event()
         self._others_publish = others_publish
         self._upload_ids = {upload.name: upload.upload_id for upload in plan.uploads}
@@ -109,23 +102,14 @@ class World:
         """All of it; of nodes of ours, from their start to their end.
 
         Raises:
-            EnvironmentUnfit: a node or Redis does not start, or nobody answers at the target.
-            BadSetting: a client shows a token that cannot be made.
-            Refused: the target makes no tokens for us.
+            EnvironmentUnfit, BadSetting, Refused: as entering a :class:`~vuemantics_ws.simulation.system.System` does.
         """
-        settings = settings_of(self._plan)
-        async with System(self._plan, settings, self._log, now=self.now, target=self._target, program=self._program) as system:
-            control = system.places[0].control
-            if self._target is not None:
-                tokens = await tokens_at(self._target, control, self._plan, self._clock)
-                rules = await rules_at(self._target, control, self._plan)
-                said = await control.statistics()
+        async with self._make_system(self.now) as system:
+            if system.is_shared:
+                said = await system.places[0].control.statistics()
                 self._baseline = Measured(0.0, numbers(said, "tables"), 0.0, numbers(said, "counters"))
-            else:
-                tokens = Tokens(Mint(signature_of(settings), self._clock))
-                rules = Rules.of(settings, settings.resolved_access)
             dying = asyncio.ensure_future(system.died.wait())
-            playing = asyncio.ensure_future(self._play_at(system, rules, tokens))
+            playing = asyncio.ensure_future(self._play_at(system))
             try:
                 await asyncio.wait([dying, playing], return_when=asyncio.FIRST_COMPLETED)
                 if not system.died.is_set():
@@ -135,17 +119,18 @@ class World:
                     task.cancel()
                 await asyncio.wait([playing, dying])
 
-    async def _play_at(self, system: System, rules: Rules, tokens: Tokens) -> None:
+    async def _play_at(self, system: System) -> None:
         self._began_at = self._loop.time()
         first = system.places[0]
         names = tuple(place.name for place in system.places)
-        self._log.append(replace(self._facts(rules), control=first.control_url, nodes=names))
+        self._log.append(replace(self._facts(system.rules), control=first.control_url, nodes=names))
         try:
-            self._schedule(system, tokens)
+            self._schedule(system)
             cut_short = await self._play(system)
             self._log.append(Settled(self.now(), cut_short))
             await self._say_goodbyes()
-            await asyncio.gather(*(self._wait_until_empty(place, rules.grace_s) for place in system.places if place.is_up))
+            grace_s = system.rules.grace_s
+            await asyncio.gather(*(self._wait_until_empty(place, grace_s) for place in system.places if place.is_up))
             await asyncio.gather(*(system.stop(place) for place in system.places))
         finally:
             self._end_all()
@@ -211,22 +196,21 @@ class World:
 
     # The clients.
 
-    def _schedule(self, system: System, tokens: Tokens) -> None:
+    def _schedule(self, system: System) -> None:
         uri = parse_uri(system.places[0].url)
         changes = frozenset[str]().union(*(fault.clients for fault in self._plan.faults if fault.do == "network.change"))
         for number, client in enumerate(self._plan.clients):
             is_far = client.network is not None or client.name in changes
-            route = system.route(client, number, uri, slowly=is_far or client.reading is not None)
-            dial: Dial = route.dial
+            network = None
             if is_far:
                 profile = client.network or NetworkProfile()
                 network = self._networks[client.name] = Network(profile, seed=self._plan.seed, client=client.name)
-                dial = through(network, route.dial, self.now)
+            route = system.route(client, number, slowly=is_far or client.reading is not None, network=network)
             browser = Browser(
                 client.name,
                 uri=uri,
-                token=tokens.of(client),
-                dial=dial,
+                token=system.tokens.of(client),
+                dial=route.dial,
                 log=self._log,
                 now=self.now,
                 dice=stream(self._plan.seed, client.name, "reconnect"),
@@ -327,8 +311,8 @@ class World:
             grace_s=rules.grace_s or 0.0,  # what is not known to last is not owed
             uploads_per_user_max=rules.uploads_per_user_max,
             waiting_bytes_max=rules.waiting_bytes_max,
-            stall_after_s=settings_of(plan).stall_after_s,
-            shared=self._target is not None,
+            stall_after_s=rules.stall_after_s,
+            shared=self._baseline is not None,
             uploads={
                 upload.upload_id: UploadFacts(upload.name, upload.owner, plan.will_end(upload), bool(upload.events))
                 for upload in plan.uploads

@@ -2,6 +2,7 @@
 
 import asyncio
 import textwrap
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -13,8 +14,9 @@ from vuemantics_ws.simulation.log import Began, Log
 from vuemantics_ws.simulation.planning.plan import make_plan
 from vuemantics_ws.simulation.real.dialing import tcp
 from vuemantics_ws.simulation.real.node import GATEWAY
-from vuemantics_ws.simulation.real.system import System
-from vuemantics_ws.simulation.site import Rules, Tokens
+from vuemantics_ws.simulation.real.system import RealSystem
+from vuemantics_ws.simulation.site import Rules
+from vuemantics_ws.simulation.system import System
 from vuemantics_ws.simulation.world import World
 
 BROKEN_NODE = ("-m", "tests.simulation.judging.broken_node")
@@ -84,7 +86,12 @@ async def play(world: SmallWorld, *, fault: str | None = None) -> Report:
     plan = make_plan(parse_scenario(_HEAD + textwrap.dedent(world.body), file="small.yaml", environment={}), 1)
     log = Log()
     program = GATEWAY if fault is None else (*BROKEN_NODE, fault)
-    acting = _Acting(plan, log, clock=SystemClock(), holds=lambda: True, program=program)
+    clock = SystemClock()
+
+    def make_system(now: Callable[[], float]) -> RealSystem:
+        return RealSystem(plan, log, now=now, clock=clock, program=program)
+
+    acting = _Acting(plan, make_system, log, clock=clock, holds=lambda: True)
     acting.acts = world.acts
     await asyncio.wait_for(acting.play(), PLAY_TIMEOUT_S)
     return judge_run(plan, log)
@@ -98,8 +105,8 @@ class _Acting(World):
 
     acts: tuple[Act, ...] = ()
 
-    def _schedule(self, system: System, tokens: Tokens) -> None:
-        super()._schedule(system, tokens)
+    def _schedule(self, system: System) -> None:
+        super()._schedule(system)
         for act in self.acts:
             browser = self._browsers[act.client]
             if act.does == "stops reading":

@@ -100,9 +100,9 @@ class Report:
         return sorted(broken, key=lambda finding: finding.violation.at if finding.violation else float("inf"))
 
 
-def judge_run(plan: Plan, records: Iterable[Record], *, arm: Arm = "real", interrupted: bool = False) -> Report:
-    """Judge a whole run, of either arm; or one that was ``interrupted``, as far as it came."""
-    history = History(records)
+def judge_run(plan: Plan, records: Iterable[Record] | History, *, arm: Arm = "real", interrupted: bool = False) -> Report:
+    """Judge a whole run, of either arm; or one that was ``interrupted``, as far as it came, from its log or its history."""
+    history = records if isinstance(records, History) else History(records)
     published = history.published
     lags = Durations(record.sent_at - record.scheduled_at - record.held_up_s for record in published)
     closed = [record for record in history.records if isinstance(record, Closed)]

@@ -23,8 +23,6 @@ RETURNS_AFTER_S = 0.01
 SETTLES_S = 0.25
 """Where Redis has lost its data, an event may be given another version as soon as nodes have told what they know."""
 
-UNHEARD = "unheard"
-
 DIRECT = b"!"
 """How a message begins that is no state."""
 

@@ -1,113 +1,94 @@
-"""A STAND-IN until the virtual arm is there: it plays nothing, and writes the log of a perfect world. To be replaced."""
+"""A scenario from its plan to its verdict, in virtual time."""
 
 import hashlib
-import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vuemantics_ws.errors import VuemanticsError
-from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
+from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
+from vuemantics_ws.simulation.dice import Spread, stream
+from vuemantics_ws.simulation.judging.expectations import all_have_come
+from vuemantics_ws.simulation.judging.history import LiveHistory
 from vuemantics_ws.simulation.judging.report import Report, judge_run
-from vuemantics_ws.simulation.log import (
-    Authenticated,
-    Began,
-    ClientFacts,
-    Closed,
-    Emptied,
-    Log,
-    Measured,
-    NodeExited,
-    Opened,
-    Published,
-    Received,
-    Record,
-    Sent,
-    Settled,
-    UploadFacts,
-    to_ndjson,
-)
+from vuemantics_ws.simulation.log import Log, to_ndjson
+from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.virtual.middle import Alone, Middle
+from vuemantics_ws.simulation.virtual.system import VirtualSystem
+from vuemantics_ws.simulation.world import World
 
-_CLOSED_BY_BROWSER = 1000
+LATENCY = Spread(0.00005, 0.002)
+"""What anything takes from one program to another, one way, where nothing else is said."""
+
+BrokerKind = Literal["simulated", "redis"]
 
 
 class VirtualFault(VuemanticsError):
-    """Virtual time came to nothing: a deadlock, a busy loop, a task that died."""
+    """A run in virtual time that came to no end: a deadlock, a busy loop, or a task that died."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VirtualOptions:
-    broker: Literal["simulated", "redis"] | None = None
+    """How a plan is played in virtual time, beside what it says. Other options are another run."""
+
+    broker: BrokerKind | None = None
+    """Around which several nodes are one. None chooses a Redis in memory where the plan has a fault of Redis, else the
+    simulated broker.
+    """
     shuffle: bool = True
+    """Timers that are due at the same instant run in the order of the dice."""
     slices: bool = True
+    """Some connections get their bytes in slices."""
 
 
 class VirtualRun(NamedTuple):
+    """What came of a run. ``trace_hash`` is the SHA-256 of its log as NDJSON: the same seed gives the same one, everywhere."""
+
     report: Report
     trace_hash: str
 
 
-def broker_of(plan: Plan, options: VirtualOptions) -> str:
-    return options.broker or "simulated"
+def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOptions()) -> VirtualRun:
+    """Play a plan in virtual time, into ``log``, and judge it. It takes a loop of its own, and leaves nothing behind.
+
+    Raises:
+        BadScenario: a fault that cannot be made to happen here.
+        VirtualFault: it came to no end.
+    """
+    live = LiveHistory(log)
+    loop = VirtualLoop(dice=stream(plan.seed, "loop", "order") if options.shuffle else None)
+    network = VirtualNetwork(seed=plan.seed, latency=LATENCY, slices=options.slices, loop=loop)
+    loop.network = network
+    middle = _middle_of(plan, options)
+
+    def make_system(now: Callable[[], float]) -> VirtualSystem:
+        return VirtualSystem(plan, log, middle, now=now, network=network, loop=loop)
+
+    async def play() -> None:
+        world = World(
+            plan,
+            make_system,
+            log,
+            clock=VirtualClock(loop),
+            holds=lambda: all_have_come(plan, live.history, arm="virtual"),
+            live=live,
+        )
+        await world.play()
+
+    try:
+        loop.run_until_complete(play())
+    except (Deadlock, BusyLoop) as error:
+        raise VirtualFault(str(error)) from error
+    finally:
+        loop.close()
+    return VirtualRun(judge_run(plan, live.history, arm="virtual"), trace_hash(log))
 
 
-_DEFAULT = VirtualOptions()
+def trace_hash(log: Log) -> str:
+    return hashlib.sha256(to_ndjson(log)).hexdigest()
 
 
-def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = _DEFAULT) -> VirtualRun:
-    for record in _perfect(plan):
-        log.append(record)
-    return VirtualRun(judge_run(plan, log, arm="virtual"), hashlib.sha256(to_ndjson(log)).hexdigest())
-
-
-def _perfect(plan: Plan) -> list[Record]:
-    ids = {upload.name: upload.upload_id for upload in plan.uploads}
-    found: list[Record] = []
-    for number, client in enumerate(plan.clients, start=1):
-        join = client.join_s
-        found += [Opened(join, number, client.name, join), Authenticated(join, number)]
-        for want in client.subscribes:
-            found.append(Sent(join, number, "subscribe_upload", ids[want.upload]))
-            found.append(Received(join, number, "subscribed", ids[want.upload], known=False))
-    for upload in plan.uploads:
-        for seq, event in enumerate(upload.events, start=1):
-            if event.at_s > plan.scenario.duration:
-                continue
-            terminal = event.action != "upload_progress"
-            found.append(
-                Published(
-                    at=event.at_s,
-                    scheduled_at=event.at_s,
-                    sent_at=event.at_s,
-                    upload_id=upload.upload_id,
-                    action=event.action,
-                    terminal=terminal,
-                    size_bytes=100,
-                    verdict="accepted",
-                    attempt=1,
-                    seq=seq,
-                )
-            )
-            for number, client in enumerate(plan.clients, start=1):
-                if client.user == upload.owner and any(
-                    w.upload == upload.name and client.join_s < event.at_s for w in client.subscribes
-                ):
-                    at = event.at_s + 0.01
-                    found.append(Received(at, number, event.action, upload.upload_id, attempt=1, seq=seq, terminal=terminal))
-    times = [0.25 * n for n in range(int((found[-1].at + 3) / 0.25))]
-    found += [Measured(at, {"outbox_bytes_max": 0, **dict.fromkeys(MUST_BE_EMPTY, 1)}) for at in times]
-    found.sort(key=lambda record: record.at)
-    end = found[-1].at + 2.0
-    began = Began(
-        scenario=plan.scenario.name,
-        seed=plan.seed,
-        access="owner",
-        grace_s=0.0,
-        uploads_per_user_max=1000,
-        waiting_bytes_max=1 << 20,
-        uploads={u.upload_id: UploadFacts(u.name, u.owner, u.ends) for u in plan.uploads},
-        clients={c.name: ClientFacts(c.user, [ids[w.upload] for w in c.subscribes]) for c in plan.clients},
-    )
-    left = itertools.count(1)
-    closes: list[Record] = [Closed(end, next(left), _CLOSED_BY_BROWSER, "", "browser") for _ in plan.clients]
-    return [began, *found, Settled(end), *closes, Emptied(end, dict.fromkeys(MUST_BE_EMPTY, 0)), NodeExited(end, 0, True)]
+def _middle_of(plan: Plan, options: VirtualOptions) -> Middle:
+    return Alone()

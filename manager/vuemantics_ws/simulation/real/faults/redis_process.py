@@ -69,6 +69,9 @@ class RedisProcess(OwnProcess):
         """What it kept is gone at its next start. It must not run."""
         shutil.rmtree(Path(self._folder.name) / _KEEPS, ignore_errors=True)
 
+    async def answers(self, *, within_s: float) -> bool:
+        return await self.line.answers(within_s=within_s)
+
     async def flush(self) -> int:
         """Everything in it is gone, and nobody is told. Returns how many keys that were."""
         count = await self.line.ask("DBSIZE")
