@@ -5,6 +5,20 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from vuemantics_ws.ambient import SystemClock
+
+
+class Deadline:
+    """What is left of a time limit, which may be None for none."""
+
+    def __init__(self, after_s: float | None) -> None:
+        self._clock = SystemClock()
+        self._until = None if after_s is None else self._clock.monotonic() + after_s
+
+    @property
+    def left_s(self) -> float | None:
+        return None if self._until is None else max(0.0, self._until - self._clock.monotonic())
+
 
 class Limit:
     """Whether the time was over."""

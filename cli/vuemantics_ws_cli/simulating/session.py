@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Protocol, Self
 
-from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.simulation.log import Log, to_ndjson
 from vuemantics_ws_cli.console import complain
 from vuemantics_ws_cli.exit_codes import ExitCode
+from vuemantics_ws_cli.simulating.cutting_short import Deadline
 from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.output_file import OutputFile
 from vuemantics_ws_cli.simulating.telling import tell, tell_as_json
@@ -59,16 +59,14 @@ class Session:
         Raises:
             EnvironmentUnfit: a node does not start, or the server is not there.
         """
-        clock = SystemClock()
-        until = clock.monotonic() + self._time_limit_s if self._time_limit_s is not None else None
+        deadline = Deadline(self._time_limit_s)
         worst = ExitCode.OK
         results: list[Played | Swept] = []
         try:
             for each in turns:
                 log = Log()
                 log.listen(lambda record: self._trace.write(to_ndjson([record])))
-                left_s = max(0.0, until - clock.monotonic()) if until is not None else None
-                ended = each.play(log, quiet=self._as_json, time_limit_s=left_s)
+                ended = each.play(log, quiet=self._as_json, time_limit_s=deadline.left_s)
                 if ended.result is not None:
                     results.append(ended.result)
                     if not self._as_json:

@@ -49,7 +49,6 @@ class VirtualPlay(NamedTuple):
     options: run.VirtualOptions
     command: Command
     text: str
-    shrink: bool = False
 
     @property
     def replay(self) -> str:
@@ -58,11 +57,6 @@ class VirtualPlay(NamedTuple):
     @property
     def settings(self) -> dict[str, str]:
         return settings_told(self.plan, self.options)
-
-    def play(self, log: Log, *, quiet: bool, time_limit_s: float | None) -> Ended:
-        if not quiet:
-            tell_beforehand(f"{self.plan.scenario.name}, seed {self.plan.seed}", self.plan, self.settings)
-        return play_virtually(self, log, quiet=quiet, time_limit_s=time_limit_s)
 
 
 def settings_told(plan: Plan, options: run.VirtualOptions) -> dict[str, str]:

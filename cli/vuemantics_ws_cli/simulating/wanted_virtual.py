@@ -10,6 +10,7 @@ from vuemantics_ws.simulation.format.bundled import resolve_scenario
 from vuemantics_ws.simulation.format.reader import parse_scenario, read_text
 from vuemantics_ws.simulation.planning.plan import make_plan
 from vuemantics_ws.simulation.virtual.run import VirtualOptions
+from vuemantics_ws_cli.simulating.single import SinglePlay
 from vuemantics_ws_cli.simulating.sweeps import SweepPlay
 from vuemantics_ws_cli.simulating.virtual import Command, VirtualPlay
 from vuemantics_ws_cli.simulating.wanted import refuse_nothing
@@ -28,7 +29,7 @@ class Wanted(NamedTuple):
     shrink: bool = False
 
 
-def read_virtual(scenarios: Sequence[str], wanted: Wanted) -> list[VirtualPlay | SweepPlay]:
+def read_virtual(scenarios: Sequence[str], wanted: Wanted) -> list[SinglePlay | SweepPlay]:
     """What is to be played of each scenario. All are read before the first is played.
 
     Raises:
@@ -43,7 +44,7 @@ def read_virtual(scenarios: Sequence[str], wanted: Wanted) -> list[VirtualPlay |
     return [_read(scenario, wanted, options, Command(scenario, words)) for scenario in scenarios]
 
 
-def _read(scenario: str, wanted: Wanted, options: VirtualOptions, command: Command) -> VirtualPlay | SweepPlay:
+def _read(scenario: str, wanted: Wanted, options: VirtualOptions, command: Command) -> SinglePlay | SweepPlay:
     text = read_text(resolve_scenario(scenario), scenario)
     read = parse_scenario(text, file=scenario)
     if read.server.url is not None:
@@ -51,9 +52,9 @@ def _read(scenario: str, wanted: Wanted, options: VirtualOptions, command: Comma
     seeds = _seeds(wanted.sweep, read.sweep, scenario) if wanted.sweep is not None else None
     if seeds is None:
         seed = read.seed if wanted.seed is None else wanted.seed
-        return VirtualPlay(make_plan(read, seed), options, command, text, wanted.shrink)
-    first = VirtualPlay(make_plan(read, seeds[0]), options, command, text, wanted.shrink)
-    return SweepPlay(seeds, min(wanted.jobs or cores(), len(seeds)), first)
+        return SinglePlay(VirtualPlay(make_plan(read, seed), options, command, text), wanted.shrink)
+    first = VirtualPlay(make_plan(read, seeds[0]), options, command, text)
+    return SweepPlay(seeds, min(wanted.jobs or cores(), len(seeds)), first, wanted.shrink)
 
 
 def _seeds(typed: str, of_the_file: Seeds | None, scenario: str) -> range:

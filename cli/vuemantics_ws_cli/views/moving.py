@@ -2,6 +2,7 @@
 
 from rich.text import Text
 
+from vuemantics_ws.simulation.shrinking import Shrunk
 from vuemantics_ws.simulation.sweeping.sweep import Progress
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.amounts import age
@@ -32,13 +33,21 @@ def sweep_line(name: str, progress: Progress, *, took_s: float, size: Size | Non
     return _line(name, progress.played / progress.seeds, words, size)
 
 
-def _line(name: str, share: float, words: Text, size: Size | None) -> Text:
+def shrink_line(name: str, found: Shrunk, *, size: Size | None) -> Text:
+    """A scenario that is made smaller, as small as it is by now."""
+    counts = ((found.clients, "client"), (found.uploads, "upload"), (found.faults, "fault"))
+    left = ", ".join(f"{count:,} {what}{'s' * (count != 1)}" for count, what in counts)
+    words = f"{left} left after {found.tries:,} {'try' if found.tries == 1 else 'tries'}"
+    return _line(name, None, Text(words), size)
+
+
+def _line(name: str, share: float | None, words: Text, size: Size | None) -> Text:
     name = printable(name)
     if size is None:
         return Text(f"{name}: ").append_text(words)
     width = size.width - ECHO
     room = width - len(name) - words.cell_len - 4
     line = Text(no_wrap=True).append(name, "bold").append("  ")
-    if room >= BAR_LEAST:
+    if share is not None and room >= BAR_LEAST:
         line.append_text(bar(round(100 * share), min(room, BAR_MOST), style="cyan", ascii_only=size.ascii_only)).append("  ")
     return cut(line.append_text(words), width, ascii_only=size.ascii_only)
