@@ -97,7 +97,7 @@ class TestUsage:
         theirs = run("simulate", ours, "--url", "ws://127.0.0.1:1")
 
         assert (jump.code, theirs.code) == (2, 2)
-        assert "faults[0].do: clock.jump is not built yet: it is for virtual time alone" in jump.err
+        assert "faults[0]: clock.jump is for virtual time alone" in jump.err
         assert "faults[0]: node.kill befalls processes that are not ours" in theirs.err
 
     def test_an_option_that_is_not_built_yet_is_refused_as_such(self, scenario: Path) -> None:

@@ -13,7 +13,7 @@ from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.simulation.browser.tokens import LASTS_S, NEEDS_THE_SECRET, Mint, Signature
 from vuemantics_ws.simulation.dice import upload_id_of
-from vuemantics_ws.simulation.format.faults import OF_CLIENTS, REDIS
+from vuemantics_ws.simulation.format.faults import OF_CLIENTS, REDIS, VIRTUAL_ALONE
 from vuemantics_ws.simulation.format.scenario import Step
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 
@@ -77,14 +77,16 @@ def target_of(plan: Plan, secret: str | None = None) -> Target | None:
 
 
 def refuse_unplayable(plan: Plan, target: Target | None) -> None:
-    """Nothing can befall what is not ours but on the way to it.
+    """Real time can do less than virtual time, and nothing can befall what is not ours but on the way to it.
 
     Raises:
-        BadScenario: a fault that cannot be made to happen here.
+        BadScenario: a fault that cannot be made to happen in the real arm, or not here.
     """
     problems = []
     for index, fault in enumerate(plan.scenario.faults):
-        if target is not None and (fault.do not in OF_CLIENTS or REDIS in (fault.between or ())):
+        if fault.do in VIRTUAL_ALONE:
+            problems.append(f"faults[{index}]: {fault.do} is for virtual time alone")
+        elif target is not None and (fault.do not in OF_CLIENTS or REDIS in (fault.between or ())):
             rather = "only connections.kill, network.change and a partition from clients can befall a server that runs already"
             problems.append(f"faults[{index}]: {fault.do} befalls processes that are not ours: {rather}")
     if problems:

@@ -147,13 +147,13 @@ class World:
                     publishers,
                     self._log,
                     plain=system.plain,
-                    number=number,
+                    number=upload.number,
                     clock=self._clock,
                     now=self.now,
                     until=until,
                 ).run()
             )
-            for number, upload in enumerate(self._plan.uploads)
+            for upload in self._plan.uploads
             if upload.events
         ]
         if self._plan.faults:
@@ -199,13 +199,13 @@ class World:
     def _schedule(self, system: System) -> None:
         uri = parse_uri(system.places[0].url)
         changes = frozenset[str]().union(*(fault.clients for fault in self._plan.faults if fault.do == "network.change"))
-        for number, client in enumerate(self._plan.clients):
+        for client in self._plan.clients:
             is_far = client.network is not None or client.name in changes
             network = None
             if is_far:
                 profile = client.network or NetworkProfile()
                 network = self._networks[client.name] = Network(profile, seed=self._plan.seed, client=client.name)
-            route = system.route(client, number, slowly=is_far or client.reading is not None, network=network)
+            route = system.route(client, client.number, slowly=is_far or client.reading is not None, network=network)
             browser = Browser(
                 client.name,
                 uri=uri,

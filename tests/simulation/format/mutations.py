@@ -27,6 +27,7 @@ VALUES: list[Any] = [
     *("expired", "upload_progress", "ping", "outbox used", "connections", "closes.4008", "limits.heads_max", "redis_x"),
     *("${env:HOME}", "${env:NOWHERE}", "${env:NOWHERE|5s}", "${env:", "ws://127.0.0.1:1/", "open", "claims", "4KiB"),
     *([{"to": 3, "over": "1s"}], {"ttl": "5s"}, {"completed": "90%", "failed": "10%"}, {"rate": "5/s", "for": "2s"}),
+    *([0], [0, 17], [1, 1], {"late": "10%"}, {"crashes": "50%", "retries": "50%"}, "clock.jump", "redis.failover", "back"),
     *({"stop": "5s"}, {"around": "clip.start"}, ["clip"], ["auth", {"wait": "1s"}], [{"stage": "queued", "for": "1s"}]),
     *({"config": {"access": "open"}}, {"config": {"grace": 5}}, {"config": {"graze": "5s"}}, {"progress": "5/s", "for": "1s"}),
 ]  # fmt: skip

@@ -200,7 +200,6 @@ def test_a_newcomers_mistake_is_answered_with_what_to_do(mistake: str) -> None:
 UNBUILT = {
     "claims": SMALL + "server: {config: {access: claims}}",
     "http": SMALL + "server: {config: {access: http}}",
-    "clock.jump": SMALL + "faults: [{at: 1s, do: clock.jump, for: 1h}]",
 }
 
 
@@ -234,6 +233,24 @@ FAULTY = {
     "often without a pause": (with_fault(at="1s", do="redis.flush", times="3"), "faults[0]: expected every beside times"),
     "nobody": (with_fault(at="1s", do="connections.kill", target="0%"), "faults[0].target: expected a share above 0%"),
     "a way that there is not": (with_fault(at="1s", do="connections.kill", how="nicely"), "faults[0]: expected reset for how"),
+    "a jump sideways": (
+        with_fault(at="1s", do="clock.jump", for_="1h", how="bak"),
+        "expected forward or back for how, got 'bak'",
+    ),
+    "a jump by nothing": (with_fault(at="1s", do="clock.jump"), "faults[0]: expected for with clock.jump"),
+    "a jump of a node too many": (
+        with_fault(at="1s", do="clock.jump", for_="1h", target="node:2"),
+        "faults[0].target: there is no node 'node:2' (did you mean node:1?)",
+    ),
+    "a replica that never answers": (with_fault(at="1s", do="redis.failover"), "expected for with redis.failover"),
+    "a Redis that is behind itself": (
+        with_fault(at="1s", do="redis.restart", behind="1s"),
+        "faults[0]: expected no behind with redis.restart",
+    ),
+    "a failover while Redis hangs": (
+        with_faults("{at: 2s, do: redis.hang, for: 2s}", "{at: 3s, do: redis.failover, for: 1s}"),
+        "faults[1].at: redis is still befallen by the redis.hang in line 12 (let this begin after 4s)",
+    ),
     "a node too many": (
         with_fault(at="1s", do="node.kill", target="node:2"),
         "faults[0].target: there is no node 'node:2' (did you mean node:1?)",
@@ -307,6 +324,7 @@ MEETING = {
     "one after the other": ("{at: 2s, do: node.pause, for: 2s}", "{at: 4500ms, do: node.kill}"),
     "perhaps": ("{at: 2s, do: node.pause, for: 2s}", "{at: 3s..6s, do: node.kill, down: 1s}"),
     "connections": ("{at: 2s, do: connections.kill, times: 3, every: 1s}", "{at: 2s, do: network.change, how: wifi, for: 3s}"),
+    "jumps at once": ("{at: 2s, do: clock.jump, for: 30d}", "{at: 2s, do: clock.jump, for: 1h, how: back, target: 'node:1'}"),
     "until just before the end": ("{at: 2s, do: node.pause, for: 7s}", "{at: 9900ms, do: redis.flush}"),
 }
 

@@ -153,6 +153,21 @@ WRONG = {
     "a setting without unit": (SMALL + "server: {config: {grace: 5}}", "server.config.grace: expected DURATION"),
     "a setting out of range": (SMALL + "server: {config: {ping_interval: 1ms}}", "ping_interval: expected at least"),
     "a setting that is ours": (SMALL + "server: {config: {port: 80}}", "a simulation chooses it"),
+    "some of what is no fleet": (with_upload(only="[0]"), "expected only beside what makes a fleet"),
+    "a member that the fleet does not have": (
+        with_client(count="3", only="[0, 3]"),
+        "expected members below 3 for only, got 3",
+    ),
+    "a member twice": (with_upload(count="3", only="[1, 2, 1]"), "expected each member once, got 1 twice"),
+    "no member": (with_upload(count="3", only="[]"), "expected at least 1"),
+    "an audit that goes back to nothing": (
+        with_upload(pipeline="[{stage: description_audit, for: 1s}]", messiness="{retries: 5%}"),
+        "expected no retries where there is no stage vision_analysis with a description_audit after it",
+    ),
+    "an audit at a rate of progress": (
+        with_upload(pipeline="{progress: 5/s, for: 1s}", messiness="{retries: 5%}"),
+        "expected no retries where there is no stage",
+    ),
     "too many events": (
         with_upload(count="10000", pipeline="[{stage: queued, for: 1s, steps: 1000}]"),
         "expected at most 1000000 events in all, got up to 10010000",

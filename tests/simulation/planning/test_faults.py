@@ -23,6 +23,35 @@ def test_a_fault_that_comes_again_is_several() -> None:
     assert [(fault.number, fault.at_s, fault.ends_s) for fault in found] == [(1, 10, 10), (2, 12, 12), (3, 14, 14)]
 
 
+def test_what_is_left_out_changes_no_other_faults_luck() -> None:
+    both = faults("{at: 5s..50s, do: redis.flush}\n      - {at: 5s..50s, do: connections.kill, target: 25%}")
+    (alone,) = faults("{at: 5s..50s, do: connections.kill, target: 25%}")
+
+    assert alone._replace(number=0) in [fault._replace(number=0) for fault in both]
+
+
+def test_two_faults_that_say_the_same_have_luck_of_their_own() -> None:
+    one, other = faults("{at: 5s..50s, do: redis.flush}\n      - {at: 5s..50s, do: redis.flush}")
+
+    assert one.at_s != other.at_s
+
+
+def test_a_clock_jumps_forward_or_back_on_one_node_or_on_all() -> None:
+    (forward,) = faults("{at: 5s, do: clock.jump, for: 1h}")
+    (back,) = faults("{at: 5s, do: clock.jump, for: 1h, how: back, target: 'node:1'}")
+
+    assert (forward.jumps_s, forward.node, forward.target, forward.ends_s) == (3600, None, "all nodes", 5)
+    assert (back.jumps_s, back.node, back.target, back.lasts_s) == (-3600, "node:1", "node:1", 0)
+    assert not forward.is_for_redis
+
+
+def test_a_replica_that_takes_over_may_be_behind() -> None:
+    (fault,) = faults("{at: 5s, do: redis.failover, for: 3s, behind: 200ms}")
+
+    assert (fault.lasts_s, fault.behind_s, fault.target, fault.is_for_redis) == (3, 0.2, "redis", True)
+    assert not fault.loses_data
+
+
 def test_faults_are_numbered_in_the_order_in_which_they_begin() -> None:
     found = faults("{at: 10s, do: redis.flush}\n      - {at: 5s, do: redis.hang, for: 1s}")
 

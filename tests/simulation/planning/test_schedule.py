@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from vuemantics_ws.messages import Stage
 from vuemantics_ws.simulation.format.scenario import Upload
 from vuemantics_ws.simulation.pipeline import PERCENTS
-from vuemantics_ws.simulation.planning.schedule import STRAGGLES_S, PlannedEvent, plan_events
+from vuemantics_ws.simulation.planning.schedule import PlannedEvent, plan_events
+from vuemantics_ws.simulation.planning.slips import STRAGGLES_S
 
 
 def upload(**keys: Any) -> Upload:
@@ -166,3 +167,91 @@ def test_slips_of_one_kind_do_not_shift_the_luck_of_another() -> None:
     alone = events_of(messiness={"duplicate": "50%"}, regenerate={"after": "5s"})
 
     assert [event for event in both if event.copy] == [event for event in alone if event.copy]
+
+
+CHANCES = {"late": "100%", "retries": "100%", "crashes": "100%"}
+
+
+def times_of(events: list[PlannedEvent]) -> list[tuple[float, str, int]]:
+    return [(round(event.at_s, 6), event.stage.value, event.attempt) for event in events]
+
+
+def test_a_failed_audit_goes_back_once_and_the_percent_falls() -> None:
+    events = events_of(messiness={"retries": "100%"})
+
+    assert [event.percent for event in events] == [0, 20, 50, 20, 50, 60, 90, 90]
+    assert [event.at_s for event in events] == [0, 0.5, 4, 5, 8.5, 9.5, 11.5, 12.5]
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert {event.attempt for event in events} == {1}
+    assert events[-1].action == "upload_completed"
+
+
+def test_an_audit_that_is_never_reached_is_not_retried() -> None:
+    failed: Any = {"outcome": "failed@vision_analysis"}
+
+    assert events_of(messiness={"retries": "100%"}, **failed) == events_of(**failed)
+
+
+def test_a_worker_that_dies_is_followed_by_another_that_ends_the_upload() -> None:
+    for seed in range(200):
+        events = events_of(seed, messiness={"crashes": "100%"})
+        first, second = ([event for event in events if event.attempt == attempt] for attempt in (1, 2))
+
+        assert all(event.action == "upload_progress" for event in first)
+        assert [event.seq for event in second] == list(range(1, len(second) + 1))
+        assert second[0].stage in (Stage.QUEUED, first[-1].stage)
+        assert second[-1].action == "upload_completed"
+        assert second[0].at_s - first[-1].at_s >= 0.5
+        whole = times_of(events_of(seed))
+        begins_s = second[0].at_s - whole[[stage for _, stage, _ in whole].index(second[0].stage.value)][0]
+        assert [(round(at_s - begins_s, 6), stage) for at_s, stage, _ in times_of(second)] == [
+            (at_s, stage) for at_s, stage, _ in whole[-len(second) :]
+        ]
+
+
+def test_a_worker_begins_again_where_the_other_died_or_from_the_start() -> None:
+    agains = Counter(
+        events[0].stage
+        for seed in range(300)
+        if (events := [event for event in events_of(seed, messiness={"crashes": "100%"}) if event.attempt == 2])
+    )
+
+    assert agains[Stage.QUEUED] == pytest.approx(180, abs=40)  # it is where some of them died, too
+    assert set(agains) == {stage for stage in PERCENTS if stage is not Stage.EXTRACTING_FRAMES}
+
+
+def test_each_run_has_its_own_luck_and_begins_after_the_one_before() -> None:
+    events = events_of(messiness={"crashes": "50%", "retries": "50%"}, regenerate={"after": "1s", "times": 30})
+    ends = [event for event in events if event.action == "upload_completed"]
+    attempts = [event.attempt for event in events]
+
+    assert len(ends) == 31
+    assert 31 < attempts[-1] < 62
+    assert attempts == sorted(attempts)
+
+
+def test_a_late_event_is_held_up_but_not_past_its_end() -> None:
+    on_time = events_of()
+    late = events_of(messiness={"late": "100%"})
+
+    assert late[-1] == on_time[-1]
+    by_seq = {event.seq: event for event in late}
+    for event in on_time[:-1]:
+        held_up_s = by_seq[event.seq].at_s - event.at_s
+        assert 0 < held_up_s <= 5
+        assert by_seq[event.seq].messy
+        assert by_seq[event.seq].at_s < late[-1].at_s
+
+
+def test_nothing_of_a_dead_worker_comes_after_its_death() -> None:
+    for seed in range(100):
+        events = events_of(seed, messiness=CHANCES)
+
+        first = [event.at_s for event in events if event.attempt == 1]
+        assert max(first) < min(event.at_s for event in events if event.attempt == 2)
+
+
+def test_a_slip_that_is_not_asked_for_changes_nothing() -> None:
+    calm = events_of(messiness={"duplicate": "30%", "reorder": "30%"})
+
+    assert events_of(messiness={"duplicate": "30%", "reorder": "30%", "late": 0, "crashes": 0, "retries": 0}) == calm

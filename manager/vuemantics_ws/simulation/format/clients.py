@@ -20,7 +20,7 @@ from vuemantics_ws.simulation.format.amounts import (
     refuse,
     show,
 )
-from vuemantics_ws.simulation.format.naming import COUNT_MAX, Count, Name, NodeName
+from vuemantics_ws.simulation.format.naming import COUNT_MAX, Count, Name, NodeName, Only, check_only
 
 TokenKind = Literal[
     "valid", "none", "expired", "not_yet_valid", "wrong_signature", "alg_none", "refresh", "no_expiry", "no_user", "garbage"
@@ -115,7 +115,7 @@ def _read_join(value: Any) -> Join:
     return Join.model_validate(value) if isinstance(value, dict) else Join.model_construct(at=read_draw(value))
 
 
-_SAYS_NO_COUNT: dict[str, Any] = {"not": {"type": "object", "anyOf": [{"required": ["ramp"]}, {"required": ["arrive"]}]}}
+_SAYS_A_COUNT: dict[str, Any] = {"type": "object", "anyOf": [{"required": ["ramp"]}, {"required": ["arrive"]}]}
 
 
 class Leave(Model):
@@ -251,7 +251,14 @@ def _read_subscribe(value: Any) -> Any:
 class Client(Model):
     """One browser tab, or a fleet of them."""
 
-    model_config = ConfigDict(json_schema_extra={"dependentSchemas": {"count": {"properties": {"join": _SAYS_NO_COUNT}}}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentSchemas": {
+                "count": {"properties": {"join": {"not": _SAYS_A_COUNT}}},
+                "only": {"anyOf": [{"required": ["count"]}, {"required": ["join"], "properties": {"join": _SAYS_A_COUNT}}]},
+            }
+        }
+    )
 
     id: Name
     """What the file calls it. Members of a fleet are called ID:0, ID:1 and so on."""
@@ -259,6 +266,8 @@ class Client(Model):
     """Who sits before it: a key of users. Of a fleet, member i belongs to user i modulo the users."""
     count: Count | None = None
     """Makes a fleet of so many."""
+    only: Only | None = None
+    """Of a fleet just these members exist, such as [0, 17]. Nobody's name, user or luck changes by it."""
     node: NodeName | None = None
     """The node to which it connects, and to no other; by default all are spread over the nodes that take them."""
     join: Annotated[Join, PlainValidator(_read_join, json_schema_input_type=DurationDraw | Join)] = Join(at=Spread(0.0, 0.0))
@@ -292,12 +301,18 @@ class Client(Model):
     def _counts_once(self) -> Self:
         if self.count is not None and self.join.count is not None:
             refuse("expected a count, or a join that says how many come")
+        check_only(self.only, self.members)
         return self
 
     @property
     def members(self) -> int | None:
         """How many a fleet has; None for one client."""
         return self.join.count if self.join.count is not None else self.count
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.only) if self.only is not None else self.members or 1
 
 
 assert get_args(TokenKind) == tuple(TOKEN_KINDS)

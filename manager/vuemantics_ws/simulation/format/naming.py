@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from vuemantics_ws.simulation.format.amounts import refuse, show
 
@@ -38,3 +38,24 @@ NodeName = Annotated[str, BeforeValidator(_read_node), WithJsonSchema({"type": "
 """How nodes are called, everywhere: from node:0 on."""
 
 Count = Annotated[int, Field(ge=1, le=COUNT_MAX)]
+
+
+def _read_only(value: list[int]) -> list[int]:
+    twice = next((number for place, number in enumerate(value) if number in value[:place]), None)
+    return value if twice is None else refuse(f"expected each member once, got {twice} twice")
+
+
+Only = Annotated[
+    list[Annotated[int, Field(ge=0, lt=COUNT_MAX)]],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_read_only),
+]
+"""The members of a fleet that exist, by their numbers. The others are left out, and nobody's name, user or luck changes."""
+
+
+def check_only(only: list[int] | None, members: int | None) -> None:
+    """That there are such members: of a fleet, and of this one."""
+    if only is not None and members is None:
+        refuse("expected only beside what makes a fleet")
+    if only is not None and members is not None and max(only) >= members:
+        refuse(f"expected members below {members} for only, got {max(only)}")

@@ -131,8 +131,8 @@ def _check_sizes(scenario: Scenario, source: Source) -> Iterator[Problem]:
     users = {name: user.count or 1 for name, user in scenario.users.items()}
     members = {
         "users": sum(users.values()),
-        "uploads": sum(upload.members or 1 for upload in scenario.uploads),
-        "clients": sum(client.members or 1 for client in scenario.clients),
+        "uploads": sum(upload.size for upload in scenario.uploads),
+        "clients": sum(client.size for client in scenario.clients),
     }
     found = [
         (section, f"{MEMBERS_MAX} {section} in all, got {count}") for section, count in members.items() if count > MEMBERS_MAX
@@ -154,4 +154,4 @@ def _subscribes_max(client: Client, scenario: Scenario, users: Mapping[str, int]
         each = sum(-(-count // users.get(client.user, 1)) for count in owned)
     else:
         each = sum(upload.members or 1 for upload in scenario.uploads if upload.id in client.subscribe)
-    return (client.members or 1) * each
+    return client.size * each

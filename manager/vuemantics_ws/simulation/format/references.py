@@ -4,7 +4,6 @@ All of it looks at the plain data, since other errors may have kept the models f
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from vuemantics_ws.errors import BadQuantity, BadSetting
@@ -158,13 +157,10 @@ def _nodes(data: Any) -> int:
 def _check_fault(names: _Names, path: KeyPath, fault: Mapping[str, Any]) -> Iterator[Problem]:
     """That there is whatever it befalls. Whether it can be befallen is looked at first."""
     do, target, between = fault.get("do"), fault.get("target"), fault.get("between")
-    if do == "clock.jump":
-        message = "clock.jump is not built yet: it is for virtual time alone"
-        yield replace(names.problem((*path, "do"), message), unbuilt=True)
     if do in ("connections.kill", "network.change"):
         if isinstance(target, str) and share_of(target) is None:
             yield from names.look_up("client", (*path, "target"), target)
-    elif do in ("node.restart", "node.kill", "node.pause"):
+    elif do in ("node.restart", "node.kill", "node.pause", "clock.jump"):
         yield from names.look_up("node", (*path, "target"), target)
     if do == "network.change":
         yield from names.look_up("network", (*path, "how"), fault.get("how"))
@@ -192,6 +188,10 @@ def _check_upload(source: Source, index: int, upload: Mapping[str, Any]) -> Iter
     for where, ending in endings.items():
         if isinstance(ending, str):
             yield from _check_ending(source, where, ending, upload)
+    if _at(upload, "messiness", "retries") and not _can_be_retried(upload.get("pipeline")):
+        path = ("uploads", index, "messiness", "retries")
+        message = "expected no retries where there is no stage vision_analysis with a description_audit after it"
+        yield Problem(source.line_of(path), path, message)
     plain = upload.get("publisher") == "plain"
     if plain and (_at(source.data, "server", "config", "access") or "owner") == "owner":
         path = ("uploads", index, "publisher")
@@ -216,6 +216,14 @@ def _stages(pipeline: Any) -> Sequence[str]:
     if pipeline == "image" or isinstance(pipeline, dict):
         return _PASSED
     return (*_PASSED, "extracting_frames") if pipeline == "video" else ()
+
+
+def _can_be_retried(pipeline: Any) -> bool:
+    """Whether it has the stages between which a failed audit goes back, as far as that can be told."""
+    stages = list(_stages(pipeline))
+    if isinstance(pipeline, dict) or "vision_analysis" not in stages:
+        return False
+    return "description_audit" in stages[stages.index("vision_analysis") :]
 
 
 def _check_twins(source: Source, section: str) -> Iterator[Problem]:

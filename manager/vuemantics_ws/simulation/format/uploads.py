@@ -18,7 +18,7 @@ from vuemantics_ws.simulation.format.amounts import (
     refuse,
     show,
 )
-from vuemantics_ws.simulation.format.naming import Count, Name
+from vuemantics_ws.simulation.format.naming import Count, Name, Only, check_only
 from vuemantics_ws.simulation.pipeline import PERCENTS, PipelineName, pipeline
 
 ENDINGS = ("completed", "failed", "stalled", *(f"{kind}@{stage}" for kind in ("failed", "stalled") for stage in PERCENTS))
@@ -124,8 +124,16 @@ class Messiness(Model):
     """The share of events that are published a second time, byte for byte, a little later."""
     reorder: Share = 0.0
     """The share of progress events that are published after the one that follows them. Ends keep their place."""
+    late: Share = 0.0
+    """The share of progress events that are held up for seconds, but not past the end of their run."""
     after_terminal: Annotated[int, Field(ge=0, le=100)] = 0
     """How many progress events still come after each end."""
+    retries: Share = 0.0
+    """The share of runs whose audit fails once: they go back to vision_analysis, and their percent falls."""
+    crashes: Share = 0.0
+    """The share of runs whose worker dies on its way. Another one begins a new attempt seconds later: where that one died, or
+    from the start.
+    """
 
 
 class Regenerate(Model):
@@ -142,7 +150,10 @@ class Upload(Model):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "dependentSchemas": {"arrive": {"not": {"anyOf": [{"required": ["start"]}, {"required": ["count"]}]}}}
+            "dependentSchemas": {
+                "arrive": {"not": {"anyOf": [{"required": ["start"]}, {"required": ["count"]}]}},
+                "only": {"anyOf": [{"required": ["count"]}, {"required": ["arrive"]}]},
+            }
         }
     )
 
@@ -152,6 +163,8 @@ class Upload(Model):
     """Whose it is: a key of users. Of a fleet, member i belongs to user i modulo the users."""
     count: Count | None = None
     """Makes a fleet of so many."""
+    only: Only | None = None
+    """Of a fleet just these members exist, such as [0, 17]. Nobody's name, user or luck changes by it."""
     start: DurationDraw = Spread(0.0, 0.0)
     """When it begins; each of a fleet draws its own time."""
     arrive: Arrive | None = None
@@ -178,12 +191,18 @@ class Upload(Model):
     def _begins_once(self) -> Self:
         if self.arrive is not None and {"start", "count"} & self.model_fields_set:
             refuse("expected start and count, or arrive, which says both")
+        check_only(self.only, self.members)
         return self
 
     @property
     def members(self) -> int | None:
         """How many a fleet has; None for one upload."""
         return self.arrive.count if self.arrive is not None else self.count
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.only) if self.only is not None else self.members or 1
 
     @property
     def events_max(self) -> int:
@@ -193,5 +212,6 @@ class Upload(Model):
         else:
             once = sum(step.steps for step in self.pipeline)
         runs = 1 + (self.regenerate.times if self.regenerate else 0)
+        once *= (2 if self.messiness.retries else 1) * (2 if self.messiness.crashes else 1)
         copies = 2 if self.messiness.duplicate else 1
-        return (self.members or 1) * runs * (copies * (1 + once) + self.messiness.after_terminal)
+        return self.size * runs * (copies * (1 + once) + self.messiness.after_terminal)

@@ -26,9 +26,15 @@ from vuemantics_ws.simulation.planning.schedule import PlannedEvent, plan_events
 UPLOAD_RETURNS_S = Spread(0.05, 0.25)
 """How long after the start of an upload its owner's tabs hear of it: the HTTP request returns when progress has begun."""
 
+PLACES = 1 << 16
+"""More than there are nodes by so much that each is as likely to be the first."""
+
 
 class PlannedUpload(NamedTuple):
-    """An upload with all that will be published of it, in order. Not ``versioned``: the events carry no version, no owner."""
+    """An upload with all that will be published of it, in order. Not ``versioned``: the events carry no version, no owner.
+
+    ``number`` says at which of several nodes its worker publishes first.
+    """
 
     name: str
     entry: str
@@ -37,6 +43,7 @@ class PlannedUpload(NamedTuple):
     versioned: bool
     events: tuple[PlannedEvent, ...]
     start_s: float
+    number: int = 0
 
     @property
     def last(self) -> PlannedEvent | None:
@@ -56,7 +63,8 @@ class PlannedSubscribe(NamedTuple):
 class PlannedClient(NamedTuple):
     """A tab. Subscribes that are due before the first ``auth_success`` are made then.
 
-    ``script`` is what it does in place of authenticating, with the ids of uploads filled in; None for a well-behaved tab.
+    ``number`` says at which of several nodes it tries first. ``script`` is what it does in place of authenticating, with the
+    ids of uploads filled in; None for a well-behaved tab.
     """
 
     name: str
@@ -73,6 +81,7 @@ class PlannedClient(NamedTuple):
     script: tuple[Step, ...] | None = None
     node: str | None = None
     """The only one to which it connects; None for whichever takes it."""
+    number: int = 0
 
 
 class Plan(NamedTuple):
@@ -121,52 +130,90 @@ def members(name: str, count: int | None) -> list[str]:
 
 
 def make_plan(scenario: Scenario, seed: int) -> Plan:
-    """Throw the dice of every entity. The same scenario and seed make the same plan."""
+    """Throw the dice of every entity. The same scenario and seed make the same plan.
+
+    Members that ``only`` leaves out are not in it, and change nothing of what the others do.
+    """
     users = {name: members(name, user.count) for name, user in scenario.users.items()}
-    uploads = [planned for upload in scenario.uploads for planned in _plan_uploads(upload, users[upload.owner], seed)]
-    networks = {**BUILT_IN_NETWORKS, **scenario.network}
-    there_is = _ThereIs(uploads, networks, seed)
+    there_is = _ThereIs(scenario, users, seed)
+    uploads = [there_is.upload(upload.id, index) for upload in scenario.uploads for index in _there_are(upload)]
+    for planned in uploads:
+        there_is.by_owner[planned.owner].append(planned)
+        there_is.by_entry[planned.entry].append(planned)
     clients = [
-        _plan_client(client, index, name, users[client.user], there_is)
-        for client in scenario.clients
-        for index, name in enumerate(members(client.id, client.members))
+        _plan_client(client, index, users[client.user], there_is) for client in scenario.clients for index in _there_are(client)
     ]
+    networks = there_is.networks
     everybody = tuple(name for names in users.values() for name in names)
     faults = plan_faults(scenario, seed, [(client.name, client.entry) for client in clients], networks)
     return Plan(scenario, seed, everybody, tuple(uploads), tuple(clients), tuple(faults))
 
 
+def _there_are(entry: Upload | Client) -> Iterable[int]:
+    """The members that exist, in the order of the fleet."""
+    return sorted(entry.only) if entry.only is not None else range(entry.members or 1)
+
+
+def _number(entry: Upload | Client, index: int, seed: int) -> int:
+    """Members take the nodes in turns; which is the first one's is the entry's luck, and not that of its place in the file."""
+    return stream(seed, entry.id, "node").randrange(PLACES) + index
+
+
+def _name(entry: Upload | Client, index: int) -> str:
+    return entry.id if entry.members is None else f"{entry.id}:{index}"
+
+
 class _ThereIs:
     """What clients can have to do with, ready to be looked up: there may be thousands of either."""
 
-    def __init__(self, uploads: Sequence[PlannedUpload], networks: Mapping[str, NetworkProfile], seed: int) -> None:
-        self.networks = networks
+    def __init__(self, scenario: Scenario, users: Mapping[str, Sequence[str]], seed: int) -> None:
+        self.networks = {**BUILT_IN_NETWORKS, **scenario.network}
         self.seed = seed
-        self.ids = {upload.name: upload.upload_id for upload in uploads}
         self.by_owner: dict[str, list[PlannedUpload]] = defaultdict(list)
         self.by_entry: dict[str, list[PlannedUpload]] = defaultdict(list)
-        for upload in uploads:
-            self.by_owner[upload.owner].append(upload)
-            self.by_entry[upload.entry].append(upload)
+        self._entries = {upload.id: upload for upload in scenario.uploads}
+        self._users = users
+        self._planned: dict[tuple[str, int], PlannedUpload] = {}
+
+    def upload(self, entry: str, index: int) -> PlannedUpload:
+        """One of the file, whether it exists or is left out: somebody's luck may depend on its."""
+        if (entry, index) not in self._planned:
+            upload = self._entries[entry]
+            self._planned[entry, index] = _plan_upload(upload, index, self._users[upload.owner], self.seed)
+        return self._planned[entry, index]
+
+    def members_of(self, entry: str) -> int:
+        return self._entries[entry].members or 1
+
+    def id_of(self, named: str) -> str | None:
+        """The id of an upload of the file, existing or left out, by its name; None where it is none of them."""
+        name, colon, number = named.partition(":")
+        upload = self._entries.get(name)
+        if upload is None or bool(colon) is (upload.members is None):
+            return None
+        if colon and not (number.isdecimal() and len(number) < 9 and int(number) < (upload.members or 0)):
+            return None
+        return upload_id_of(self.seed, named)
 
 
-def _plan_uploads(upload: Upload, owners: Sequence[str], seed: int) -> Iterable[PlannedUpload]:
+def _plan_upload(upload: Upload, index: int, owners: Sequence[str], seed: int) -> PlannedUpload:
     start = Spread(0.0, upload.arrive.for_s) if upload.arrive is not None else upload.start
-    for index, name in enumerate(members(upload.id, upload.members)):
-        start_s = start.draw(stream(seed, name, "start"))
-        yield PlannedUpload(
-            name=name,
-            entry=upload.id,
-            upload_id=upload_id_of(seed, name),
-            owner=owners[index % len(owners)],
-            versioned=upload.publisher == "versioned",
-            events=tuple(plan_events(upload, name, start_s, seed)) if upload.publisher != "none" else (),
-            start_s=start_s,
-        )
+    name = _name(upload, index)
+    start_s = start.draw(stream(seed, name, "start"))
+    return PlannedUpload(
+        name=name,
+        entry=upload.id,
+        upload_id=upload_id_of(seed, name),
+        owner=owners[index % len(owners)],
+        versioned=upload.publisher == "versioned",
+        events=tuple(plan_events(upload, name, start_s, seed)) if upload.publisher != "none" else (),
+        start_s=start_s,
+        number=_number(upload, index, seed),
+    )
 
 
-def _plan_client(client: Client, index: int, name: str, users: Sequence[str], there_is: _ThereIs) -> PlannedClient:
-    user = users[index % len(users)]
+def _plan_client(client: Client, index: int, users: Sequence[str], there_is: _ThereIs) -> PlannedClient:
+    user, name = users[index % len(users)], _name(client, index)
     join_s = _join_s(client.join, index, name, there_is)
     leave_s = join_s + client.leave.after.draw(stream(there_is.seed, name, "leave")) if client.leave else None
     return PlannedClient(
@@ -181,8 +228,9 @@ def _plan_client(client: Client, index: int, name: str, users: Sequence[str], th
         token=client.token,
         network=there_is.networks[client.network] if client.network is not None else None,
         reading=client.reading,
-        script=tuple(_with_id(step, there_is.ids) for step in client.script) if client.script is not None else None,
+        script=tuple(_with_id(step, there_is) for step in client.script) if client.script is not None else None,
         node=client.node,
+        number=_number(client, index, there_is.seed),
     )
 
 
@@ -206,8 +254,7 @@ def _join_s(join: Join, index: int, name: str, there_is: _ThereIs) -> float:
         return Spread(0.0, join.for_s or 0.0).draw(dice)
     if join.around is not None:
         entry, _, moment = join.around.partition(".")
-        fleet = there_is.by_entry[entry]
-        upload = fleet[index % len(fleet)]
+        upload = there_is.upload(entry, index % there_is.members_of(entry))
         around_s = upload.last.at_s if moment == "terminal" and upload.last is not None else upload.start_s
         return max(0.0, around_s + Spread(-join.spread, join.spread).draw(dice))
     assert join.at is not None
@@ -224,9 +271,10 @@ def _on_ramp_s(points: Sequence[tuple[int, float]], index: int) -> float:
     return begins_s
 
 
-def _with_id(step: Step, ids: Mapping[str, str]) -> Step:
+def _with_id(step: Step, there_is: _ThereIs) -> Step:
     """The step with the id of the upload that it names, if it names one."""
     named = step.send.get("upload_id") if step.send is not None else None
-    if step.send is None or not isinstance(named, str) or named not in ids:
+    upload_id = there_is.id_of(named) if isinstance(named, str) else None
+    if step.send is None or upload_id is None:
         return step
-    return Step.model_construct(send={**step.send, "upload_id": ids[named]})
+    return Step.model_construct(send={**step.send, "upload_id": upload_id})

@@ -1,8 +1,7 @@
-"""What a simulated worker will publish of one upload, with the slips of a messy one."""
+"""What a simulated worker will publish of one upload: its runs, those that go back or break off, and its slips."""
 
 import random
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 from vuemantics_ws.messages import Stage
@@ -17,51 +16,54 @@ from vuemantics_ws.simulation.pipeline import (
     at_percent,
     ends_after_s,
 )
+from vuemantics_ws.simulation.planning.slips import PlannedEvent, delayed, duplicates, reordered, stragglers
 
-SLIPS_S = Spread(0.005, 0.2)
-"""How long after the right one a duplicate comes, and at most how long after the event that overtook it a reordered one."""
+__all__ = ["PlannedEvent", "plan_events"]
 
-STRAGGLES_S = Spread(0.05, 2.0)
-"""How long after the end a late event comes: well within the time in which the judge knows it for a straggler."""
+RETURNS_S = Spread(0.5, 5.0)
+"""How long after the death of a worker another one takes its upload up."""
 
 
-class PlannedEvent(NamedTuple):
-    """One event of a worker. ``stage`` is the one that it announces, or in which the upload ended; ``seq`` counts from 1.
+class _Run(NamedTuple):
+    """What is announced from the start of a run to its end, or to the death of its worker."""
 
-    ``messy`` events are slips: the judge may refuse them. ``copy`` is one that was published before, byte for byte.
-    """
-
-    at_s: float
-    action: Action
-    stage: Stage
-    percent: int
-    attempt: int
-    seq: int
-    messy: bool = False
-    copy: bool = False
+    announced: list[Announcement]
+    lasts_s: float
+    ends: bool = True
 
 
 def plan_events(upload: Upload, name: str, start_s: float, seed: int) -> Iterable[PlannedEvent]:
     """All events of one upload in the order in which they are published."""
+    messiness = upload.messiness
     ending = _draw_ending(upload, stream(seed, name, "outcome"))
-    announced, lasts_s = _course(upload, ending)
-    runs = 1 + (upload.regenerate.times if upload.regenerate else 0)
+    course, steps = _course(upload, ending), _steps(upload)
     pause_s = upload.regenerate.after if upload.regenerate else 0.0
+    retries, crashes = stream(seed, name, "retries"), stream(seed, name, "crashes")
     events: list[PlannedEvent] = []
-    for attempt in range(1, runs + 1):
-        begins_s = start_s + (attempt - 1) * (lasts_s + pause_s)
-        for seq, said in enumerate(announced, start=1):
-            events.append(PlannedEvent(begins_s + said.at_s, "upload_progress", said.stage, said.percent, attempt, seq))
-        if ending.kind != "stalled":
-            action: Action = "upload_completed" if ending.kind == "completed" else "upload_failed"
-            stage, percent = announced[-1].stage, announced[-1].percent
-            events.append(PlannedEvent(begins_s + lasts_s, action, stage, percent, attempt, len(announced) + 1))
-    reordered = _reorder(events, upload.messiness, stream(seed, name, "reorder"))
+    begins_s, attempt = start_s, 0
+    for _ in range(1 + (upload.regenerate.times if upload.regenerate else 0)):
+        whole = _retried(course, steps) if retries.random() < messiness.retries else course
+        for run in _crashed(whole, messiness, crashes):
+            attempt += 1
+            events += _events(run, begins_s, attempt, ending)
+            begins_s += run.lasts_s
+        begins_s += pause_s
+    moved = reordered(events, messiness, stream(seed, name, "reorder"))
+    moved = delayed(moved, messiness, stream(seed, name, "late"))
     slips = [
-        *_duplicates(reordered, upload.messiness, stream(seed, name, "duplicate")),
-        *_stragglers(events, upload.messiness, stream(seed, name, "stragglers")),
+        *duplicates(moved, messiness, stream(seed, name, "duplicate")),
+        *stragglers(events, messiness, stream(seed, name, "stragglers")),
     ]
-    return sorted([*reordered, *slips], key=lambda event: (event.at_s, event.attempt))
+    return sorted([*moved, *slips], key=lambda event: (event.at_s, event.attempt))
+
+
+def _events(run: _Run, begins_s: float, attempt: int, ending: Ending) -> Iterable[PlannedEvent]:
+    for seq, said in enumerate(run.announced, start=1):
+        yield PlannedEvent(begins_s + said.at_s, "upload_progress", said.stage, said.percent, attempt, seq)
+    if run.ends and ending.kind != "stalled":
+        action: Action = "upload_completed" if ending.kind == "completed" else "upload_failed"
+        last = run.announced[-1]
+        yield PlannedEvent(begins_s + run.lasts_s, action, last.stage, last.percent, attempt, len(run.announced) + 1)
 
 
 def _draw_ending(upload: Upload, dice: random.Random) -> Ending:
@@ -74,18 +76,25 @@ def _draw_ending(upload: Upload, dice: random.Random) -> Ending:
     ending = share.ending
     if ending.at is not None or ending.kind == "completed":
         return ending
-    announced, _ = _course(upload, Ending(kind="completed"))
-    stages = list(dict.fromkeys(said.stage for said in announced))
+    stages = list(dict.fromkeys(said.stage for said in _course(upload, Ending(kind="completed")).announced))
     later = stages[1:] or stages
     return Ending(kind=ending.kind, at=later[int(place * len(later))])
 
 
-def _course(upload: Upload, ending: Ending) -> tuple[list[Announcement], float]:
-    """What is announced of one run, and how long it lasts."""
+def _steps(upload: Upload) -> tuple[Step, ...]:
+    """The stages that it passes; none where it has a rate of progress."""
+    pipeline = upload.pipeline
+    if isinstance(pipeline, ProgressPipeline):
+        return ()
+    return tuple(Step(step.stage, step.for_s, step.steps) for step in pipeline)
+
+
+def _course(upload: Upload, ending: Ending) -> _Run:
+    """What is announced of one run in which nothing goes wrong, and how long it lasts."""
     pipeline = upload.pipeline
     if not isinstance(pipeline, ProgressPipeline):
-        steps = tuple(Step(step.stage, step.for_s, step.steps) for step in pipeline)
-        return announcements(steps, until=ending.at), ends_after_s(steps, until=ending.at)
+        steps = _steps(upload)
+        return _Run(announcements(steps, until=ending.at), ends_after_s(steps, until=ending.at))
     count = max(1, round(pipeline.progress * pipeline.for_s))
     announced = [
         Announcement(pipeline.for_s * number / count, at_percent(percent).stage, percent)
@@ -93,56 +102,42 @@ def _course(upload: Upload, ending: Ending) -> tuple[list[Announcement], float]:
         for percent in [100 * number // count]
     ]
     if ending.at is None:
-        return announced, pipeline.for_s
+        return _Run(announced, pipeline.for_s)
     order = list(PERCENTS)
     reached = [said for said in announced if order.index(said.stage) <= order.index(ending.at)] or announced[:1]
     beyond = announced[len(reached)].at_s if len(reached) < count else pipeline.for_s
-    return reached, beyond
+    return _Run(reached, beyond)
 
 
-# What goes wrong on the way. Each event takes the same numbers from the dice, whatever becomes of it.
+def _retried(course: _Run, steps: tuple[Step, ...]) -> _Run:
+    """The same with an audit that fails, and goes back to the stage that looks at the picture (PROTOCOL.md section 3)."""
+    stages = [said.stage for said in course.announced]
+    if Stage.DESCRIPTION_AUDIT not in stages or Stage.VISION_ANALYSIS not in stages:
+        return course  # it does not come so far
+    back = stages.index(Stage.VISION_ANALYSIS)
+    audited_s = ends_after_s(steps, until=Stage.DESCRIPTION_AUDIT)
+    again = [said for said in course.announced[back:] if said.at_s < audited_s]
+    takes_s = audited_s - course.announced[back].at_s
+    before = back + len(again)
+    later = [said._replace(at_s=said.at_s + takes_s) for said in (*again, *course.announced[before:])]
+    return _Run([*course.announced[:before], *later], course.lasts_s + takes_s)
 
 
-def _reorder(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> list[PlannedEvent]:
-    """Some progress events come after the one that follows them, and before whatever follows that.
-
-    One that overtakes stays where it is, so at most every second event is moved. The last two of a run keep their places, so
-    nothing is moved past an end.
+def _crashed(run: _Run, messiness: Messiness, dice: random.Random) -> Iterable[_Run]:
+    """The run; or where its worker dies after one of its announcements, what came until then, and what another one makes of it:
+    a run from the beginning of the stage in which that was, or from the very beginning.
     """
-    moved = list(events)
-    is_moved = False
-    for number, event in enumerate(events):
-        late, pause = dice.random() < messiness.reorder, dice.random()
-        run = [other for other in events[number + 1 : number + 3] if other.attempt == event.attempt]
-        gap_s = run[1].at_s - run[0].at_s if len(run) == 2 else 0.0
-        is_moved = late and not is_moved and gap_s > 0
-        if is_moved:
-            slip_s = min(gap_s, SLIPS_S.high) * (0.25 + pause / 2)
-            moved[number] = event._replace(at_s=run[0].at_s + slip_s, messy=True)
-    return moved
-
-
-def _duplicates(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> Iterable[PlannedEvent]:
-    """Some events come twice."""
-    for event in events:
-        twice, slip_s = dice.random() < messiness.duplicate, SLIPS_S.draw(dice)
-        if twice:
-            yield event._replace(at_s=event.at_s + slip_s, messy=True, copy=True)
-
-
-def _stragglers(events: list[PlannedEvent], messiness: Messiness, dice: random.Random) -> Iterable[PlannedEvent]:
-    """Progress that comes after each end, and before the next run begins.
-
-    None of it says that the upload is queued, which from a plain publisher would be the beginning of another run.
-    """
-    for event, after in pairwise([*events, None]):
-        if event is None or event.action == "upload_progress":
-            continue
-        latest_s = min(STRAGGLES_S.high, after.at_s - event.at_s) if after is not None else STRAGGLES_S.high
-        straggles_s = Spread(min(STRAGGLES_S.low, latest_s), latest_s)
-        stage, percent = event.stage, event.percent
-        if stage is Stage.QUEUED:
-            stage, percent = Stage.VISION_ANALYSIS, PERCENTS[Stage.VISION_ANALYSIS]
-        times = sorted(event.at_s + straggles_s.draw(dice) for _ in range(messiness.after_terminal))
-        for place, at_s in enumerate(times, start=1):
-            yield PlannedEvent(at_s, "upload_progress", stage, percent, event.attempt, event.seq + place, messy=True)
+    dies, place, moment, anew = dice.random() < messiness.crashes, dice.random(), dice.random(), dice.random() < 0.5
+    pause_s = RETURNS_S.draw(dice)
+    if not dies:
+        return [run]
+    said = int(place * len(run.announced))
+    last = run.announced[said]
+    until_s = run.announced[said + 1].at_s if said + 1 < len(run.announced) else run.lasts_s
+    died_s = last.at_s + moment * (until_s - last.at_s)
+    back = said
+    while back and (anew or run.announced[back - 1].stage is last.stage):
+        back -= 1
+    from_s = run.announced[back].at_s
+    rest = [announced._replace(at_s=announced.at_s - from_s) for announced in run.announced[back:]]
+    return [_Run(run.announced[: said + 1], died_s + pause_s, ends=False), _Run(rest, run.lasts_s - from_s)]

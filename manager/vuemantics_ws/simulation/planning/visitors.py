@@ -56,6 +56,7 @@ def _visitor(index: int, user: str, uploads: Sequence[PlannedUpload], network: N
         leave_how="close",
         reconnect=Reconnect(),
         network=network,
+        number=index,
     )
 
 
