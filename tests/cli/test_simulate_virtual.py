@@ -112,7 +112,7 @@ class TestOneSeed:
         assert "s of virtual time: tab learned that up completed, expected failed" in outcome.out
         said = " ".join(outcome.out.split())
         assert f"again with: vuemantics-ws simulate {path} --virtual --seed 3 --broker simulated" in said
-        assert "--shrink looks for the smallest scenario" in said
+        assert "--shrink beside it looks for the smallest scenario" in said
 
     def test_json_has_the_hash_and_all_that_decides_it(self, small: str) -> None:
         first, second = run("simulate", small, "--virtual", "--json"), run("simulate", small, "--virtual", "--json")

@@ -21,6 +21,7 @@ def tell(result: Played | Swept) -> None:
         return
     if result.failure is not None:
         stdout().print(_verdict(result.failure))
+    if result.failure is not None or not result.result.played:
         stdout().print(Group(Text(), swept_summary(result)))
     else:
         stdout().print(swept_table(result))
@@ -33,7 +34,7 @@ def _verdict(played: Played) -> RenderableType:
         replay=played.replay,
         versions=versions_line(),
         fault=virtual.fault if virtual is not None else None,
-        shrinks=virtual is not None and played.shrunk is None and not played.report.interrupted,
+        smaller=played.shrunk or "" if virtual is not None and not played.report.interrupted else None,
     )
 
 

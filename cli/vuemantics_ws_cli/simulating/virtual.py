@@ -12,7 +12,7 @@ from vuemantics_ws.simulation.log import Began, Log
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.site import settings_of
 from vuemantics_ws.simulation.virtual import run
-from vuemantics_ws_cli.console import complain, printable, say
+from vuemantics_ws_cli.console import complain, printable, say, stderr
 from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.simulating.cutting_short import Limit, cut_short
 from vuemantics_ws_cli.simulating.ended import Ended
@@ -82,9 +82,16 @@ def _broker_of(plan: Plan, options: run.VirtualOptions) -> str:
 
 def tell_beforehand(title: str, plan: Plan, settings: dict[str, str]) -> None:
     """What will be played, and all that decides what comes of it."""
-    say(printable(f"{title}, in virtual time: {plan.scenario.description}"))
-    say(printable(", ".join(f"{name} {value}" for name, value in settings.items())))
-    say(versions_line())
+    console = stderr()
+    for line in (
+        f"{title}, in virtual time: {plan.scenario.description}",
+        ", ".join(f"{name} {value}" for name, value in settings.items()),
+        versions_line(),
+    ):
+        if console.is_terminal:
+            console.print(printable(line))  # broken between words
+        else:
+            say(printable(line))
 
 
 def play_virtually(what: VirtualPlay, log: Log, *, quiet: bool, time_limit_s: float | None = None) -> Ended:

@@ -27,12 +27,14 @@ STYLES = {
 }
 
 
-def verdict(report: Report, *, replay: str, versions: str, fault: str | None = None, shrinks: bool = False) -> RenderableType:
+def verdict(
+    report: Report, *, replay: str, versions: str, fault: str | None = None, smaller: str | None = None
+) -> RenderableType:
     """Every law, rule and expectation; then whatever does not hold, with its first violation and what led to it.
 
     Args:
         fault: why the run came to nothing, where it did.
-        shrinks: what does not hold can be made smaller.
+        smaller: a file with the smallest scenario that fails so; empty where nobody has looked for it yet.
     """
     parts: list[RenderableType] = [Text(), _Findings(report), Text()]
     for finding in report.broken():
@@ -44,8 +46,9 @@ def verdict(report: Report, *, replay: str, versions: str, fault: str | None = N
         parts.append(Text(f"{said}: start the server with the right --access", "yellow"))
     if not report.holds:
         parts.append(Text(f"seed {report.seed}, {versions}; again with: {replay}"))
-        if shrinks:
-            parts.append(Text("the same with --shrink looks for the smallest scenario that still fails so"))
+        if smaller is not None:
+            look = "--shrink beside it looks for the smallest scenario that still fails so"
+            parts.append(Text(f"the smallest that was found to fail so is in {smaller}" if smaller else look))
     return Trimmed(Group(*parts))
 
 
