@@ -49,7 +49,7 @@ ONLY_IN: dict[str, set[str]] = {
     "jwt": {"gateway", "client"},
     "prometheus_client": {"gateway"},
     "redis": {"brokers"},
-    "hiredis": {"brokers"},
+    "hiredis": {"brokers", "simulation"},
 }
 
 
@@ -115,6 +115,7 @@ WHICH_BROKER: dict[str, set[str]] = {
     "vuemantics_ws.publisher.outgoing": {"redis.heads"},
     "vuemantics_ws.publisher.synchronous": {"redis.commands"},
     "vuemantics_ws.simulation.real.plain": {"redis.heads"},
+    "vuemantics_ws.simulation.resp.scripts.known": {"redis.commands"},
 }
 """Who makes a broker knows which it is, and so does who speaks to Redis without one. All others know what a broker promises."""
 
@@ -133,7 +134,7 @@ IN_SIMULATION: dict[str, set[str]] = {
     "format": {"format", "dice", "pipeline"},
     "planning": {"planning", "format", "dice", "pipeline"},
     "network": {"network", "format", "dice", "clock"},
-    "clock": {"clock"},
+    "clock": {"clock", "dice"},
     "browser": {"browser", "network", "format", "dice", "log"},
     "judging": {"judging", "planning", "format", "log"},
     "resp": {"resp", "dice"},

@@ -4,12 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.memory_redis_server import MemoryRedisServer
 from tests.redis_server import RedisCluster, RedisServer
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memory_redis_server() -> Iterator[MemoryRedisServer]:
+    with MemoryRedisServer() as server:
         yield server
 
 

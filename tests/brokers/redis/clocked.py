@@ -22,6 +22,8 @@ class ClockedCommands(Commands):
         return await super().run_all([self._clocked(call) for call in calls])
 
     def _clocked(self, call: Call) -> Call:
+        if ASKING not in call.script.text:
+            return call
         now_us = round((STARTED_AT_S + self.now_s) * 1_000_000)
         return Call(_with_clock(call.script), call.keys, [*call.arguments, *divmod(now_us, 1_000_000)])
 

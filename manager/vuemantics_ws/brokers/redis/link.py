@@ -160,7 +160,9 @@ class Link(asyncio.Protocol):
         await connect_to_first(
             endpoint.host, endpoint.port, lambda host: loop.create_connection(lambda: self, host, endpoint.port, **tls)
         )
-        connected: socket.socket = self._transport.get_extra_info("socket")
+        connected: socket.socket | None = self._transport.get_extra_info("socket")
+        if connected is None:  # not every transport has one
+            return
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE.items():

@@ -230,7 +230,7 @@ class BrowserSocket(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._is_over:
             return
-        if transport.is_closing() or _is_hung_up(transport.get_extra_info("socket")):
+        if transport.is_closing() or _is_hung_up(transport):
             self.abort()
         else:
             self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
@@ -254,9 +254,12 @@ class BrowserSocket(asyncio.Protocol):
         self._pinging = self._resuming = self._ending = self._looking = None
 
 
-def _is_hung_up(peer: socket.socket | None) -> bool:
+def _is_hung_up(transport: asyncio.Transport) -> bool:
     """Whether the kernel knows that the connection is over, though there may be something left to read."""
-    if peer is None or not hasattr(select, "poll"):
+    peer: socket.socket | None = transport.get_extra_info("socket")
+    if peer is None:
+        return bool(transport.get_extra_info("hung_up"))  # a network in memory says so itself
+    if not hasattr(select, "poll"):
         return False
     poll = select.poll()
     poll.register(peer.fileno(), 0)  # asks for nothing but errors and hang-ups

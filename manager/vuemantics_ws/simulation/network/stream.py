@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vuemantics_ws.simulation.dice import Spread
 from vuemantics_ws.simulation.network.lanes import PACKET_BYTES, Lane, Network
@@ -29,12 +29,6 @@ class Mark(Enum):
     """No more comes (FIN)."""
     RESET = auto()
     """The connection is no more (RST)."""
-
-
-class Arrivals(Protocol):
-    """Tells when something arrives that is sent now. What was sent earlier never arrives later."""
-
-    def arrival(self, now: float, size: int) -> float: ...
 
 
 class Hop:
@@ -68,7 +62,7 @@ class Stream:
     writer: "VirtualTransport"
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, lane: Arrivals | None, window_bytes: int, by: Network | None = None
+        self, loop: asyncio.AbstractEventLoop, *, lane: Lane | Hop | None, window_bytes: int, by: Network | None = None
     ) -> None:
         self.arrived: deque[bytes | Mark] = deque()
         """What the reader has not read, oldest first. Complete only after :meth:`land`."""
@@ -90,33 +84,43 @@ class Stream:
 
     # The writer's side.
 
-    @property
-    def room_bytes(self) -> int:
-        """What may be put now."""
-        by = self._by
-        if by is not None and by.profile is not self._profile:
-            self._profile = by.profile
-            self._window_bytes = min(self._window_bytes_max, by.window_bytes)
-        return self._window_bytes - self.taken_bytes
-
-    def put(self, data: bytes) -> None:
-        """Send bytes. How many there is room for is the caller's to ask."""
-        self.taken_bytes += len(data)
+    def put(self, data: bytes) -> int:
+        """Send as many of these bytes as there is room for. Returns how many that were."""
+        if self._by is not None:
+            self._look_at_the_network(self._by)
+        room = self._window_bytes - self.taken_bytes
+        size = len(data)
+        if size > room:
+            if room <= 0:
+                return 0
+            data, size = data[:room], room
+        self.taken_bytes += size
         if self._lane is None and not self._holds and not self._flying:
             self.arrived.append(data)
-            self.passed_bytes += len(data)
+            self.passed_bytes += size
             self.reader.landed()
-            return
-        now = self._loop.time()
-        if self._lane is None:
-            self._flying.append((now, data))
-        elif isinstance(self._lane, Lane):
+        else:
+            self._send(data, self._loop.time())
+        return size
+
+    def _look_at_the_network(self, by: Network) -> None:
+        """The client may be on another one than before."""
+        if by.profile is not self._profile:
+            self._profile = by.profile
+            self._window_bytes = min(self._window_bytes_max, by.window_bytes)
+
+    def _send(self, data: bytes, now: float) -> None:
+        lane, flying = self._lane, self._flying
+        if lane is None:
+            flying.append((now, data))
+        elif isinstance(lane, Hop) or len(data) <= PACKET_BYTES:
+            flying.append((lane.arrival(now, len(data)), data))
+        else:
             for start in range(0, len(data), PACKET_BYTES):
                 packet = data[start : start + PACKET_BYTES]
-                self._flying.append((self._lane.arrival(now, len(packet)), packet))
-        else:
-            self._flying.append((self._lane.arrival(now, len(data)), data))
-        self.attend()
+                flying.append((lane.arrival(now, len(packet)), packet))
+        if self._timer is None:
+            self.attend()
 
     def mark(self, mark: Mark) -> None:
         """Send a mark behind all that was sent."""
@@ -164,6 +168,7 @@ class Stream:
 
     def _on_arrival(self) -> None:
         self._timer = None
+        self.land()
         self.reader.arrived()
         self.attend()
 

@@ -156,13 +156,11 @@ class VirtualTransport(asyncio.Transport):
         if self._in.is_reset and self._finds_reset():
             return
         if not self._buffer:
-            room = self._out.room_bytes
-            if len(data) <= room:
-                self._out.put(data)
+            sent = self._out.put(data)
+            if sent == len(data):
                 return
-            if room > 0:
-                self._out.put(data[:room])
-                data = data[room:]
+            if sent:
+                data = data[sent:]
         self._buffer.append(data)
         self._buffer_bytes += len(data)
         self._pause_writer()
@@ -313,6 +311,11 @@ class VirtualTransport(asyncio.Transport):
         if self._slicer is not None:
             bytes_max = self._slicer.randint(1, min(bytes_max, self._slicer.choice((1, 16, 256))))
         arrived = self._in.arrived
+        first = arrived[0]
+        if len(arrived) == 1 and not isinstance(first, Mark) and len(first) <= bytes_max and self._slicer is None:
+            arrived.clear()
+            self._in.took(len(first))
+            return first
         pieces: list[bytes] = []
         size = 0
         while arrived and size < bytes_max:
@@ -353,15 +356,12 @@ class VirtualTransport(asyncio.Transport):
         buffer = self._buffer
         if self._is_lost or not buffer or self._is_ghost:
             return
-        while buffer and (room := self._out.room_bytes) > 0:
-            data = buffer[0]
-            if len(data) > room:
-                buffer[0] = data[room:]
-                data = data[:room]
-            else:
+        while buffer and (sent := self._out.put(buffer[0])):
+            self._buffer_bytes -= sent
+            if sent == len(buffer[0]):
                 buffer.popleft()
-            self._buffer_bytes -= len(data)
-            self._out.put(data)
+            else:
+                buffer[0] = buffer[0][sent:]
         if self._is_writer_paused and self._buffer_bytes <= self._low_bytes:
             self._is_writer_paused = False
             self._tell("protocol.resume_writing() failed", lambda protocol: protocol.resume_writing())

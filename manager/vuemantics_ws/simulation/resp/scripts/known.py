@@ -1,0 +1,31 @@
+"""Which scripts there are, and what stands in the place of each."""
+
+from collections.abc import Callable
+from functools import cache
+
+from vuemantics_ws.brokers.redis.commands import Script
+from vuemantics_ws.simulation.resp.replies import Reply
+from vuemantics_ws.simulation.resp.scripts.call import Call
+from vuemantics_ws.simulation.resp.scripts.canary import canary
+from vuemantics_ws.simulation.resp.scripts.presence import presence
+from vuemantics_ws.simulation.resp.scripts.publish import publish
+from vuemantics_ws.simulation.resp.scripts.read import read
+from vuemantics_ws.simulation.resp.scripts.reconcile import reconcile
+from vuemantics_ws.simulation.resp.scripts.renew import renew
+from vuemantics_ws.simulation.resp.scripts.user import user
+
+Run = Callable[[Call], Reply]
+
+
+@cache
+def runs() -> dict[str, Run]:
+    """By the SHA-1 of the script."""
+    return {
+        Script("publish", after=["judge"]).sha: publish,
+        Script("read", after=["judge"]).sha: read,
+        Script("reconcile", after=["judge"]).sha: reconcile,
+        Script("renew", after=["judge"]).sha: renew,
+        Script("user").sha: user,
+        Script("presence").sha: presence,
+        Script("canary").sha: canary,
+    }
