@@ -1,5 +1,6 @@
 """A scenario that fails made smaller, and written to a file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _shrink(what: VirtualPlay, failed: Played, *, quiet: bool, time_limit_s: flo
             newest = shrink(data, seed, fails, told=tell, suspects=suspects_of(failed.report), why=_why(failed))
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED
-    file = _write(f"{name.removesuffix(SUFFIX)}{SUFFIX}", to_yaml(newest.data))
+    file = _write(f"{name.removesuffix(SUFFIX)}{SUFFIX}", to_yaml(_with_variables(newest.data, what.text)))
     again = what.command._replace(scenario=file).of_seed(seed)
     if not quiet:
         say(shrink_line(name, newest, size=None))
@@ -82,6 +83,39 @@ def _fails(data: Any, seed: int, options: run.VirtualOptions, way: str | None) -
 def _why(failed: Played) -> str:
     broken = failed.report.broken()
     return f"by {broken[0].name}" if broken else ""
+
+
+class _Names(dict[str, str]):
+    """An environment in which each variable is its own name."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return f"${{env:{name}}}" if default is None else f"${{env:{name}|{default}}}"
+
+
+def _with_variables(data: Any, text: str) -> Any:
+    """What came out of the environment goes into no file: it may be a secret. Its variable stands there again."""
+    variables = dict(_differing(examine(text).data, examine(text, _Names()).data))
+
+    def restored(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: restored(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [restored(inner) for inner in value]
+        return variables.get(value, value) if isinstance(value, str) else value
+
+    return restored(data)
+
+
+def _differing(filled: Any, unfilled: Any) -> Iterator[tuple[str, str]]:
+    """Texts that come out of the environment, with what stands in the file."""
+    if isinstance(filled, dict) and isinstance(unfilled, dict):
+        for key in filled:
+            yield from _differing(filled[key], unfilled.get(key))
+    elif isinstance(filled, list) and isinstance(unfilled, list):
+        for one, other in zip(filled, unfilled, strict=False):
+            yield from _differing(one, other)
+    elif isinstance(filled, str) and isinstance(unfilled, str) and filled != unfilled:
+        yield filled, unfilled
 
 
 def _write(name: str, text: str) -> str:
