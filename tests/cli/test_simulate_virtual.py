@@ -273,6 +273,69 @@ class TestSweep:
         assert (said["interrupted"], said["holds"], said["failure"]) == (True, False, None)
 
 
+class TestShrink:
+    CROWDED = FAILING.replace("users: {alice: {}}", "users: {alice: {}, bob: {count: 3}}").replace(
+        "clients:\n", "clients:\n  - {id: more, user: bob, count: 4}\n"
+    )
+
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def test_what_fails_is_made_smaller_and_written(self) -> None:
+        written(Path(), self.CROWDED)
+
+        outcome = run("simulate", "scenario.yaml", "--virtual", "--seed", "5", "--shrink")
+
+        assert outcome.code == 1
+        assert "small: 1 client, 1 upload, 0 faults left after " in outcome.err
+        again = "vuemantics-ws simulate ./small-shrunk.yaml --virtual --seed 5"
+        assert f"written to ./small-shrunk.yaml; play it with: {again}\n" in outcome.err
+        assert "the smallest that was found to fail so is in ./small-shrunk.yaml" in outcome.out
+        smaller = run(*again.split()[1:], "--json")
+        assert (smaller.code, smaller.objects[0]["connections"]) == (1, 1)
+
+    def test_nothing_is_written_over(self) -> None:
+        mine = Path("small-shrunk.yaml")
+        mine.write_text("mine")
+
+        outcome = run("simulate", written(Path(), self.CROWDED), "--sweep", "1..9", "--jobs", "1", "--shrink", "--json")
+
+        assert outcome.code == 1
+        assert outcome.objects[0]["failure"]["shrunk"] == "./small-shrunk-2.yaml"
+        assert mine.read_text() == "mine"
+        assert Path("small-shrunk-2.yaml").exists()
+
+    def test_what_came_out_of_the_environment_is_not_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AUDIENCE", "only-we-know")
+        text = self.CROWDED.replace("config: {", "config: {jwt_audience: '${env:AUDIENCE}', ")
+
+        assert run("simulate", written(Path(), text), "--virtual", "--shrink").code == 1
+
+        assert "only-we-know" not in Path("small-shrunk.yaml").read_text()
+
+    def test_a_search_that_is_interrupted_leaves_the_smallest_so_far(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Interrupted(Planted):
+            tries = count(1)
+
+            def __call__(self, plan: Plan, log: Log, *, options: virtual.VirtualOptions) -> virtual.VirtualRun:
+                if next(self.tries) == 4:
+                    signal.raise_signal(signal.SIGINT)
+                return super().__call__(plan, log, options=options)
+
+        Interrupted(monkeypatch)
+
+        outcome = run("simulate", written(Path(), self.CROWDED), "--virtual", "--shrink")
+
+        assert outcome.code == 130
+        assert run("simulate", "./small-shrunk.yaml", "--virtual", "--seed", "1").code == 1
+
+    def test_what_holds_is_left_as_it_is(self) -> None:
+        assert run("simulate", written(Path(), SMALL), "--virtual", "--shrink").code == 0
+
+        assert not Path("small-shrunk.yaml").exists()
+
+
 @pytest.mark.slow
 class TestProcesses:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
