@@ -142,6 +142,7 @@ IN_SIMULATION: dict[str, set[str]] = {
     "resp": {"resp", "dice"},
     "hub": {"hub", "dice"},
     "real": {"real", "system", "site", "plain", "redis_line", "planning", "format", "network", "dice", "log"},
+    "sweeping": {"sweeping", "virtual", "planning", "format", "judging", "log"},
     "virtual": {
         *("virtual", "system", "site", "world", "plain", "redis_line", "clock", "network", "resp", "hub"),
         *("browser", "planning", "format", "judging", "dice", "log", "publishing", "pipeline"),

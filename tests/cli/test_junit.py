@@ -6,7 +6,8 @@ from tests.simulation.judging.expecting import CAT, both_follow, plan
 from tests.simulation.judging.histories import Story
 from vuemantics_ws.simulation.judging.report import judge_run
 from vuemantics_ws.simulation.log import Undocumented
-from vuemantics_ws_cli.views.junit import Played, junit
+from vuemantics_ws_cli.views.junit import junit
+from vuemantics_ws_cli.views.results import Played
 
 ATTRIBUTES = {
     "testsuites": {"name", "tests", "failures", "errors", "skipped", "time"},

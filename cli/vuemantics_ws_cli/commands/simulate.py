@@ -1,42 +1,41 @@
 """``vuemantics-ws simulate``: play scenarios, show them, and judge them."""
 
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from vuemantics_ws_cli.exit_codes import ExitCode
-from vuemantics_ws_cli.options import SERVER_PANEL, Secret, examples
+from vuemantics_ws_cli.options import SERVER_PANEL, Secret, examples, was_typed
 
 if TYPE_CHECKING:
-    from vuemantics_ws_cli.simulating.playing import Play
+    from collections.abc import Sequence
+
+    from vuemantics_ws_cli.simulating.session import Turn
 
 EPILOG = examples(
     "vuemantics-ws simulate quickstart",
     "vuemantics-ws simulate quickstart --seed 7 --json",
     "vuemantics-ws simulate ./one.yaml ./two.yaml --junit results.xml",
+    "vuemantics-ws simulate late-join --virtual --seed 7",
+    "vuemantics-ws simulate late-join --sweep 1..1000",
     "vuemantics-ws simulate quickstart --url ws://127.0.0.1:8765/ws/uploads",
     "vuemantics-ws simulate --clients 50 --follow 5c4e2f0a-9a39-4d0e-8f5f-3f1f3c0a7d11",
 )
 CLIENTS_PANEL = "Clients without a scenario"
 
-NOT_BUILT = {
-    "--virtual": "playing in virtual time",
-    "--sweep": "playing many seeds",
-    "--shrink": "making a failing scenario smaller",
-    "--jobs": "playing at once what is played one after the other",
-    "--replay": "playing a trace again",
-    "--html": "a timeline in HTML",
-}
+VIRTUAL_PANEL = "Virtual time"
 
 
-def _not_built(option: str, value: object) -> None:
-    from vuemantics_ws.errors import BadSetting
+class Broker(StrEnum):
+    """What carries events between the nodes of a run in virtual time."""
 
-    if value not in (None, False):
-        raise BadSetting(f"{option}: {NOT_BUILT[option]} is not built yet", setting=option)
+    SIMULATED = "simulated"
+    REDIS = "redis"
 
 
 def simulate(
+    context: typer.Context,
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(metavar="SCENARIO", help="Bundled scenarios' names, or files.", show_default=False),
@@ -121,11 +120,67 @@ def simulate(
         ),
     ] = None,
     secret: Secret = None,
-    virtual: Annotated[bool, typer.Option("--virtual", metavar="", hidden=True, help="Not built yet.")] = False,
-    sweep: Annotated[str | None, typer.Option("--sweep", metavar="SEEDS", hidden=True, help="Not built yet.")] = None,
-    shrink: Annotated[bool, typer.Option("--shrink", metavar="", hidden=True, help="Not built yet.")] = False,
-    jobs: Annotated[str | None, typer.Option("--jobs", metavar="NUMBER", hidden=True, help="Not built yet.")] = None,
-    replay: Annotated[str | None, typer.Option("--replay", metavar="FILE", hidden=True, help="Not built yet.")] = None,
+    virtual: Annotated[
+        bool,
+        typer.Option(
+            "--virtual",
+            metavar="",
+            help="Play in virtual time: nothing is waited for, and the same seed is the same run.",
+            rich_help_panel=VIRTUAL_PANEL,
+        ),
+    ] = False,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="SEEDS",
+            help="Play all these seeds in virtual time, such as 1..500, until one fails; file: those of the scenario.",
+            rich_help_panel=VIRTUAL_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="NUMBER",
+            min=1,
+            max=1024,
+            help="How many processes a sweep plays on. By default one for each core.",
+            rich_help_panel=VIRTUAL_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    broker: Annotated[
+        Broker | None,
+        typer.Option(
+            "--broker",
+            metavar="simulated|redis",
+            help="What is between the nodes: the simplest that is right, or ours for Redis with a Redis in memory. "
+            "By default that where the scenario breaks Redis, else the simplest.",
+            rich_help_panel=VIRTUAL_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--shrink",
+            metavar="",
+            help="Where a seed fails, look for the smallest scenario that still does, and write it to NAME-shrunk.yaml.",
+            rich_help_panel=VIRTUAL_PANEL,
+        ),
+    ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="FILE",
+            help="Play again what --trace wrote in virtual time, and compare event by event.",
+            rich_help_panel=VIRTUAL_PANEL,
+            show_default=False,
+        ),
+    ] = None,
     html: Annotated[str | None, typer.Option("--html", metavar="FILE", hidden=True, help="Not built yet.")] = None,
 ) -> None:
     """Play scenarios on real sockets against a server that is started for them, one after the other, and judge what happened.
@@ -137,35 +192,64 @@ def simulate(
     The server listens on loopback, on ports of its own, and is gone at the end, however the run ends. With --url it is one that
     runs already: what a bundled scenario says of strangers holds where that was started with --access owner.
 
+    With --virtual the same file is played in virtual time: an hour of trouble takes seconds, and the same seed gives the same
+    run, event by event. --sweep plays many seeds so, stops at the lowest that fails, and plays that once more in full. A seed
+    that gives another run the second time exits with 5.
+
     Without a scenario, --clients and --follow open clients at a server that runs already, as --url, --control and their
     variables name it, and show what they see of uploads that somebody else publishes.
     """
+    from vuemantics_ws.errors import BadSetting
     from vuemantics_ws.quantities import parse_duration
     from vuemantics_ws_cli.options import read_option
     from vuemantics_ws_cli.simulating.session import Session
-    from vuemantics_ws_cli.simulating.wanted import Server, read_scenarios, read_visitors
 
-    for option, value in (
-        ("--virtual", virtual),
-        ("--sweep", sweep),
-        ("--shrink", shrink),
-        ("--jobs", jobs),
-        ("--replay", replay),
-        ("--html", html),
-    ):
-        _not_built(option, value)
+    if html is not None:
+        raise BadSetting("--html: a timeline in HTML is not built yet", setting="--html")
     limit_s, duration_s = (
         read_option(option, parse_duration, text) if text is not None else None
         for option, text in (("--time-limit", time_limit), ("--duration", duration))
     )
-    server = Server(url, control, secret)
-    plays: list[Play]
-    if clients is None and not follow and user is None and duration_s is None:
-        plays = read_scenarios(scenarios or [], seed, server)
+    visits = clients is not None or bool(follow) or user is not None or duration_s is not None
+    turns: Sequence[Turn]
+    if virtual or sweep is not None or replay is not None:
+        _refuse_of_real_time(context, "--replay" if replay is not None else "--sweep" if sweep is not None else "--virtual")
+        from vuemantics_ws_cli.simulating.wanted_virtual import Wanted, read_virtual
+
+        if jobs is not None and sweep is None:
+            _refuse("--jobs: expected --sweep, too", "jobs")
+        turns = read_virtual(scenarios or [], Wanted(seed, sweep, jobs, broker.value if broker else None, shrink))
     else:
-        plays = [read_visitors(scenarios or [], clients, follow or [], user, duration_s, seed, server)]
+        _refuse_of_virtual_time(context)
+        from vuemantics_ws_cli.simulating.wanted import Server, read_scenarios, read_visitors
+
+        server = Server(url, control, secret)
+        if visits:
+            turns = [read_visitors(scenarios or [], clients, follow or [], user, duration_s, seed, server)]
+        else:
+            turns = read_scenarios(scenarios or [], seed, server)
     with Session(trace=trace, junit=junit, as_json=as_json, time_limit_s=limit_s) as session:
-        code = session.play(plays)
+        code = session.play(turns)
     if code is ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     raise typer.Exit(code)
+
+
+def _refuse_of_real_time(context: typer.Context, option: str) -> None:
+    """What is about a server that runs already."""
+    for name in ("url", "control", "secret", "clients", "follow", "user", "duration"):
+        if was_typed(context, name):
+            _refuse(f"--{name}: in virtual time there is no server that runs already: expected it or {option}, got both", name)
+
+
+def _refuse_of_virtual_time(context: typer.Context) -> None:
+    for name in ("jobs", "broker", "shrink"):
+        if was_typed(context, name):
+            beside = "--sweep" if name == "jobs" else "--virtual or --sweep"
+            _refuse(f"--{name}: expected {beside}, too", name)
+
+
+def _refuse(message: str, name: str) -> NoReturn:
+    from vuemantics_ws.errors import BadSetting
+
+    raise BadSetting(message, setting=f"--{name}")

@@ -13,7 +13,9 @@ from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.run import run_real
 from vuemantics_ws.simulation.site import Target
 from vuemantics_ws_cli.exit_codes import ExitCode
+from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.screen import show
+from vuemantics_ws_cli.views.results import Played
 
 LINGERS_S = 1.5
 """How long visitors stay once every upload has ended, so that all of them can learn it."""
@@ -34,35 +36,26 @@ class Play(NamedTuple):
     target: Target | None = None
     others_publish: bool = False
 
+    def play(self, log: Log, *, quiet: bool, time_limit_s: float | None = None) -> Ended:
+        """Play it, and judge what happened; where it was interrupted, what had happened until then.
 
-class Ended(NamedTuple):
-    """How a run ended. ``report`` is None where nothing had begun yet."""
+        Nothing is left behind, however it ends.
 
-    code: ExitCode
-    report: Report | None
+        Raises:
+            EnvironmentUnfit: the node does not start, or the server is not there.
+            Refused: the server makes no tokens for us.
+        """
+        try:
+            report = asyncio.run(_play(self, log, quiet=quiet, time_limit_s=time_limit_s))
+        except (KeyboardInterrupt, asyncio.CancelledError):  # Ctrl-C, SIGTERM or SIGHUP
+            return Ended(ExitCode.INTERRUPTED, self._so_far(log))
+        except TimeLimitOver:
+            return Ended(ExitCode.TIMED_OUT, self._so_far(log))
+        return Ended(ExitCode.OK if report.holds else ExitCode.FAILED, Played(report, self.replay))
 
-
-def play(what: Play, log: Log, *, quiet: bool, time_limit_s: float | None = None) -> Ended:
-    """Play it, and judge what happened; where it was interrupted, what had happened until then.
-
-    Nothing is left behind, however it ends.
-
-    Raises:
-        EnvironmentUnfit: the node does not start, or the server is not there.
-        Refused: the server makes no tokens for us.
-    """
-    try:
-        report = asyncio.run(_play(what, log, quiet=quiet, time_limit_s=time_limit_s))
-    except (KeyboardInterrupt, asyncio.CancelledError):  # Ctrl-C, SIGTERM or SIGHUP
-        return Ended(ExitCode.INTERRUPTED, _so_far(what.plan, log))
-    except TimeLimitOver:
-        return Ended(ExitCode.TIMED_OUT, _so_far(what.plan, log))
-    return Ended(ExitCode.OK if report.holds else ExitCode.FAILED, report)
-
-
-def _so_far(plan: Plan, log: Log) -> Report | None:
-    began = log.records and isinstance(log.records[0], Began)
-    return judge_run(plan, log, interrupted=True) if began else None
+    def _so_far(self, log: Log) -> Played | None:
+        began = log.records and isinstance(log.records[0], Began)
+        return Played(judge_run(self.plan, log, interrupted=True), self.replay) if began else None
 
 
 async def _play(what: Play, log: Log, *, quiet: bool, time_limit_s: float | None) -> Report:

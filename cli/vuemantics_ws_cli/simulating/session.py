@@ -3,18 +3,27 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.simulation.log import Log, to_ndjson
 from vuemantics_ws_cli.console import complain
 from vuemantics_ws_cli.exit_codes import ExitCode
+from vuemantics_ws_cli.simulating.cutting_short import Deadline
+from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.output_file import OutputFile
-from vuemantics_ws_cli.simulating.playing import Play, play
 from vuemantics_ws_cli.simulating.telling import tell, tell_as_json
-from vuemantics_ws_cli.views.junit import Played, junit
+from vuemantics_ws_cli.views.junit import junit
+from vuemantics_ws_cli.views.results import Played, Swept
 
 _ENDS_ALL = (ExitCode.INTERRUPTED, ExitCode.TIMED_OUT)
+
+
+class Turn(Protocol):
+    """Something that is played."""
+
+    def play(self, log: Log, *, quiet: bool, time_limit_s: float | None) -> Ended:
+        """Play it into ``log``, and judge it. Nothing is left behind, however it ends."""
+        ...
 
 
 class Session:
@@ -42,7 +51,7 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._files.__exit__(kind, error, trace)
 
-    def play(self, plays: Sequence[Play]) -> ExitCode:
+    def play(self, turns: Sequence[Turn]) -> ExitCode:
         """Play each of them, and tell its verdict. The worst code counts.
 
         Being interrupted, or running out of time, ends all of it: what was seen until then is told.
@@ -50,30 +59,28 @@ class Session:
         Raises:
             EnvironmentUnfit: a node does not start, or the server is not there.
         """
-        clock = SystemClock()
-        until = clock.monotonic() + self._time_limit_s if self._time_limit_s is not None else None
+        deadline = Deadline(self._time_limit_s)
         worst = ExitCode.OK
-        runs: list[Played] = []
+        results: list[Played | Swept] = []
         try:
-            for each in plays:
+            for each in turns:
                 log = Log()
                 log.listen(lambda record: self._trace.write(to_ndjson([record])))
-                left_s = max(0.0, until - clock.monotonic()) if until is not None else None
-                ended = play(each, log, quiet=self._as_json, time_limit_s=left_s)
-                if ended.report is not None:
-                    runs.append(Played(ended.report, each.replay))
+                ended = each.play(log, quiet=self._as_json, time_limit_s=deadline.left_s)
+                if ended.result is not None:
+                    results.append(ended.result)
                     if not self._as_json:
-                        tell(runs[-1])
+                        tell(ended.result)
                 worst = max(worst, ended.code)
                 if ended.code in _ENDS_ALL:
                     break
         finally:
-            self._write(runs, several=len(plays) > 1)
+            self._write(results, several=len(turns) > 1)
         if worst is ExitCode.TIMED_OUT:
-            complain(f"--time-limit: the time is over, with {len(runs)} of {len(plays)} scenarios begun")
+            complain(f"--time-limit: the time is over, with {len(results)} of {len(turns)} scenarios begun")
         return worst
 
-    def _write(self, runs: Sequence[Played], *, several: bool) -> None:
-        if self._as_json and runs:
-            tell_as_json(runs, several=several)
-        self._junit.write(junit(runs).encode())
+    def _write(self, results: Sequence[Played | Swept], *, several: bool) -> None:
+        if self._as_json and results:
+            tell_as_json(results, several=several)
+        self._junit.write(junit(results).encode())

@@ -1,61 +1,93 @@
-"""What a run is told with: its verdict, and what it takes to see it again."""
+"""What came of a run or a sweep is told: to a person, or as JSON."""
 
-import platform
-import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version as version_of
-from pathlib import Path
 from typing import Any
 
-import vuemantics_ws
+from rich.console import Group, RenderableType
+from rich.text import Text
+
 from vuemantics_ws.simulation.judging.report import to_json
+from vuemantics_ws.simulation.versions import versions
 from vuemantics_ws_cli.console import emit, json_line, stdout
-from vuemantics_ws_cli.version import version
-from vuemantics_ws_cli.views.junit import Played
+from vuemantics_ws_cli.views.results import Played, Swept
+from vuemantics_ws_cli.views.swept import swept_summary, swept_table
 from vuemantics_ws_cli.views.verdict import verdict
 
-GIT_TIMEOUT_S = 2.0
 
-
-def versions() -> dict[str, str]:
-    """What may make another run differ; the commit where the program runs from a checkout."""
-    found = {"vuemantics-ws": version(), "Python": platform.python_version(), "websockets": version_of("websockets")}
-    commit = _commit()
-    return {**found, "commit": commit} if commit else found
-
-
-def tell(played: Played) -> None:
+def tell(result: Played | Swept) -> None:
     """The verdict for a person."""
-    said = ", ".join(f"{name} {number}" for name, number in versions().items())
-    stdout().print(verdict(played.report, replay=played.replay, versions=said))
+    if isinstance(result, Played):
+        stdout().print(_verdict(result))
+        return
+    if result.failure is not None:
+        stdout().print(_verdict(result.failure))
+    if result.failure is not None or not result.result.played:
+        stdout().print(Group(Text(), swept_summary(result)))
+    else:
+        stdout().print(swept_table(result))
 
 
-def tell_as_json(runs: Sequence[Played], *, several: bool) -> None:
-    """One JSON object: of one run its report, of several whether all hold, with a report for each."""
-    reports = [{**to_json(played.report), "versions": versions(), "replay": played.replay} for played in runs]
-    whole: dict[str, Any] = {"holds": all(report["holds"] for report in reports), "runs": reports}
-    for said in [whole] if several else reports:
+def _verdict(played: Played) -> RenderableType:
+    virtual = played.virtual
+    return verdict(
+        played.report,
+        replay=played.replay,
+        versions=versions_line(),
+        fault=virtual.fault if virtual is not None else None,
+        smaller=played.shrunk or "" if virtual is not None and not played.report.interrupted else None,
+    )
+
+
+def versions_line() -> str:
+    """What runs, in a line."""
+    return ", ".join(f"{name} {number}" for name, number in versions().items())
+
+
+def tell_as_json(results: Sequence[Played | Swept], *, several: bool) -> None:
+    """One JSON object: of one its own, of several whether all hold, with an object for each."""
+    objects = [as_json(result) for result in results]
+    whole: dict[str, Any] = {"holds": all(each["holds"] for each in objects), "runs": objects}
+    for said in [whole] if several else objects:
         emit(json_line(said))
 
 
-def _commit() -> str | None:
-    """The commit of the code that runs, marked where it was changed since; None where there is none to be found."""
-    source = Path(vuemantics_ws.__file__).resolve()
-    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
-        return None  # it lies in somebody else's repository, or in none
-    return _git(source.parent, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+def as_json(result: Played | Swept) -> dict[str, Any]:
+    return _played(result) if isinstance(result, Played) else _swept(result)
 
 
-def _git(where: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603 - nothing of it comes from elsewhere
-            ["git", "-C", str(where), *arguments],  # noqa: S607 - whichever git the person uses
-            capture_output=True,
-            text=True,
-            timeout=GIT_TIMEOUT_S,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None
-    return done.stdout.strip()
+def _played(played: Played) -> dict[str, Any]:
+    said = to_json(played.report)
+    if (virtual := played.virtual) is not None:
+        said |= {"trace_hash": virtual.trace_hash, "settings": dict(virtual.settings)}
+        said |= {"fault": virtual.fault} if virtual.fault is not None else {}
+    said |= {"shrunk": played.shrunk} if played.shrunk is not None else {}
+    return {**said, "versions": versions(), "replay": played.replay}
+
+
+def _swept(swept: Swept) -> dict[str, Any]:
+    result = swept.result
+    said: dict[str, Any] = {
+        "scenario": swept.scenario,
+        "arm": "virtual",
+        "holds": swept.holds,
+        **({"interrupted": True} if swept.interrupted else {}),
+        "seeds": {"first": result.seeds[0], "last": result.seeds[-1], "played": result.played},
+        "seeds_per_s": round(result.progress.seeds_per_s, 2),
+        "took_s": round(result.took_s, 3),
+        "virtual_s": round(result.virtual_s, 3),
+        "findings": [
+            {
+                "name": total.name,
+                "about": total.about,
+                "verdict": total.verdict,
+                "samples": total.samples,
+                "seeds": dict(total.verdicts),
+            }
+            for total in result.totals.values()
+        ],
+        "failure": _played(swept.failure) if swept.failure is not None else None,
+        "settings": dict(swept.settings),
+    }
+    if swept.other_hash is not None:
+        said["other_trace_hash"] = swept.other_hash
+    return {**said, "versions": versions(), "replay": swept.replay}

@@ -42,9 +42,7 @@ def read_scenarios(scenarios: Sequence[str], seed: int | None, server: Server) -
         BadScenario: one of them is wrong; all that is wrong with it is told.
         BadSetting: there is none, or the server's address cannot be.
     """
-    if not scenarios:
-        hint = f"a file, or one of: {', '.join(bundled_names())}"
-        raise BadSetting("SCENARIO: expected one at least", setting="SCENARIO", hint=hint)
+    refuse_nothing(scenarios)
     if server.control is not None and server.url is None:
         raise BadSetting("--control: expected --url, too", setting="--control", hint="both are of the same server")
     target = _target(server.url, server) if server.url is not None else None
@@ -57,6 +55,15 @@ def read_scenarios(scenarios: Sequence[str], seed: int | None, server: Server) -
         refuse_unplayable(plan, where)
         plays.append(Play(plan, shlex.join(replay), where))
     return plays
+
+
+def refuse_nothing(scenarios: Sequence[str]) -> None:
+    """Raises:
+    BadSetting: nothing is to be played.
+    """
+    if not scenarios:
+        hint = f"a file, or one of: {', '.join(bundled_names())}"
+        raise BadSetting("SCENARIO: expected one at least", setting="SCENARIO", hint=hint)
 
 
 def read_visitors(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vuemantics_ws.simulation.judging.findings import Finding
 from vuemantics_ws.simulation.judging.report import Report
-from vuemantics_ws_cli.console import printable
+from vuemantics_ws_cli.console import printable, printable_lines
 from vuemantics_ws_cli.views.figures import figures
 from vuemantics_ws_cli.views.records import record_line
 from vuemantics_ws_cli.views.trimmed import Trimmed
@@ -27,18 +27,28 @@ STYLES = {
 }
 
 
-def verdict(report: Report, *, replay: str, versions: str) -> RenderableType:
-    """Every law, rule and expectation; then whatever does not hold, with its first violation and what led to it."""
+def verdict(
+    report: Report, *, replay: str, versions: str, fault: str | None = None, smaller: str | None = None
+) -> RenderableType:
+    """Every law, rule and expectation; then whatever does not hold, with its first violation and what led to it.
+
+    Args:
+        fault: why the run came to nothing, where it did.
+        smaller: a file with the smallest scenario that fails so; empty where nobody has looked for it yet.
+    """
     parts: list[RenderableType] = [Text(), _Findings(report), Text()]
     for finding in report.broken():
         parts += [*_violation(finding, report), Text()]
     parts += _befallen(report)
-    parts += _summary(report)
+    parts += _summary(report, fault)
     if not report.holds and report.other_access:
         said = f"the server's access rule is {report.other_access}, and the scenario was written for another"
         parts.append(Text(f"{said}: start the server with the right --access", "yellow"))
     if not report.holds:
         parts.append(Text(f"seed {report.seed}, {versions}; again with: {replay}"))
+        if smaller is not None:
+            look = "--shrink beside it looks for the smallest scenario that still fails so"
+            parts.append(Text(f"the smallest that was found to fail so is in {smaller}" if smaller else look))
     return Trimmed(Group(*parts))
 
 
@@ -87,11 +97,13 @@ def _befallen(report: Report) -> list[RenderableType]:
     return [*lines, Text()]
 
 
-def _summary(report: Report) -> list[RenderableType]:
+def _summary(report: Report, fault: str | None) -> list[RenderableType]:
     count = len(report.broken())
     said, style = ("holds", "bold green") if report.holds else (f"does not hold: {count} of {len(report.findings)}", "bold red")
     if report.interrupted:
         said, style = ("was interrupted", "bold yellow") if not count else (f"was interrupted, and {said}", "bold red")
+    if fault is not None:
+        said, style = "came to nothing", "bold red"
     events = sum(report.published.values())
     text = Text.assemble(
         (f"{printable(report.scenario)} {said}", style),
@@ -102,6 +114,8 @@ def _summary(report: Report) -> list[RenderableType]:
     if report.cut_short:
         text.append("; its duration was over before everything had happened", "yellow")
     lines: list[RenderableType] = [text]
+    if fault is not None:
+        lines.insert(0, Text(f"{printable_lines(fault)}\n", "bold red"))
     if report.latency:
         lines.append(Text(f"latency {figures(report.latency)}; {report.deliveries_per_s:,.1f} deliveries a second"))
     if report.connect_time:
@@ -114,7 +128,10 @@ def _violation(finding: Finding, report: Report) -> Sequence[RenderableType]:
     if violation is None:
         return [Text(f"{finding.name}: nothing was seen that could have broken it, so nothing is proved", "bold yellow")]
     lines: list[RenderableType] = [
-        Text.assemble((f"{finding.name} violated at {violation.at:.3f} s: ", "bold red"), printable(violation.message))
+        Text.assemble(
+            (f"{finding.name} violated at {violation.at:.3f} s{' of virtual time' * (report.arm == 'virtual')}: ", "bold red"),
+            printable(violation.message),
+        )
     ]
     for record in violation.context:
         marked = record is violation.record

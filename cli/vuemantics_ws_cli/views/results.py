@@ -1,0 +1,51 @@
+"""What came of what was played, as everything that shows it takes it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from vuemantics_ws.simulation.judging.report import Report
+from vuemantics_ws.simulation.sweeping.sweep import SweepResult
+
+
+class Virtual(NamedTuple):
+    """What there is beside the report of a run in virtual time.
+
+    ``settings`` are all that decided it beside the file. ``trace_hash`` is None where it did not come to its end. ``fault``
+    says why it came to nothing, where it did.
+    """
+
+    settings: Mapping[str, str]
+    trace_hash: str | None = None
+    fault: str | None = None
+
+
+class Played(NamedTuple):
+    """A run with the command line that plays it again. ``shrunk`` is the file with what is left of a smaller one."""
+
+    report: Report
+    replay: str
+    virtual: Virtual | None = None
+    shrunk: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.report.holds
+
+
+class Swept(NamedTuple):
+    """Many seeds of one scenario, with the run of the lowest that failed.
+
+    ``other_hash`` is that seed's from the sweep, where the run of the same seed here came out otherwise.
+    """
+
+    scenario: str
+    result: SweepResult
+    replay: str
+    settings: Mapping[str, str]
+    failure: Played | None = None
+    other_hash: str | None = None
+    interrupted: bool = False
+
+    @property
+    def holds(self) -> bool:
+        return self.result.holds

@@ -1,0 +1,1 @@
+"""Many seeds of one scenario in virtual time, on all cores."""
