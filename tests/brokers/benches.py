@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.events import progress, read
+from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.brokers.base import Broker, Deliver, Receipt
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.brokers.redis.broker import RedisBroker
 from vuemantics_ws.core.upload import Head
 from vuemantics_ws.errors import BrokerAway
 from vuemantics_ws.limits import Limits
+from vuemantics_ws.simulation.dice import Spread
+from vuemantics_ws.simulation.hub.broker import SimulatedBroker
+from vuemantics_ws.simulation.hub.hub import Hub
 
 
 class HandClock:
@@ -85,6 +89,16 @@ async def memory_bench(*, clock: HandClock | None = None, limits: Limits | None 
     await bench.broker.stop()
 
 
+@asynccontextmanager
+async def simulated_bench(*, at_once: float = 0.0) -> AsyncIterator[Bench]:
+    """In real time, where nothing takes any."""
+    hub = Hub(seed=1, delays=Spread(0.0, 0.0), at_once=at_once)
+    bench = SimulatedBench(hub.broker("node", clock=SystemClock()))
+    await bench.broker.start(bench.deliver)
+    yield bench
+    await bench.broker.stop()
+
+
 _numbers = itertools.count()
 
 
@@ -128,6 +142,17 @@ class RedisBench(Bench):
                     await self.broker.publish(read(progress(upload_id=upload_id, number=next(_numbers))))
                     await self._markers[upload_id].wait()
                 self.broker.unwatch(upload_id)
+
+
+class SimulatedBench(Bench):
+    """Settles by turns of the loop, of which each message takes one."""
+
+    def __init__(self, broker: SimulatedBroker) -> None:
+        super().__init__(broker, self._settle)
+
+    async def _settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
 
 
 MARKERS = {"redis": ["marker-0"], "redis-cluster": ["marker-3", "marker-2", "marker-0"]}

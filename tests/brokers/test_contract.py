@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 import uvloop
 
-from tests.brokers.benches import Bench, memory_bench, redis_bench
+from tests.brokers.benches import Bench, memory_bench, redis_bench, simulated_bench
 from tests.core import judge_vectors
 from tests.events import completed, failed, progress
 from vuemantics_ws.core.upload import Head, Verdict
@@ -20,13 +20,18 @@ Act = Callable[[Bench], Awaitable[None]]
 Run = Callable[[Act], None]
 
 
-@pytest.fixture(params=["memory", "redis", "redis on uvloop", pytest.param("redis-cluster", marks=pytest.mark.slow)])
+BROKERS = ["memory", "simulated", "simulated, at once", "redis", "redis on uvloop"]
+
+
+@pytest.fixture(params=[*BROKERS, pytest.param("redis-cluster", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest) -> Run:
     """Runs a test's coroutine with a broker that is opened before it and stopped after it."""
 
     def bench() -> AbstractAsyncContextManager[Bench]:
         if request.param == "memory":
             return memory_bench()
+        if request.param.startswith("simulated"):
+            return simulated_bench(at_once=1.0 if "at once" in request.param else 0.0)
         server = request.getfixturevalue("redis_cluster" if request.param == "redis-cluster" else "redis_server")
         return redis_bench(server.url)
 

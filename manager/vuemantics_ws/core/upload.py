@@ -185,14 +185,14 @@ class Upload:
         """Judge an event and take it as the head if it is accepted. ``now`` is monotonic, in seconds."""
         head = self.head
         age_s = now - head.accepted_at if head else 0.0
-        remembered = event.version is None and self._remembers(event.digest, now)
+        remembered = event.version is None and self.remembers(event.digest, now)
         judgement = judge(head, event, age_s, remembered=remembered)
         if judgement.verdict is Verdict.ACCEPTED:
             assert judgement.version is not None
             self.head = _head(event, judgement.version, head, now)
         return judgement
 
-    def _remembers(self, digest: bytes, now: float) -> bool:
+    def remembers(self, digest: bytes, now: float) -> bool:
         """Whether it was judged before; from now on it was."""
         self._forget_old(now)
         known = self._digests.pop(digest, None) is not None
