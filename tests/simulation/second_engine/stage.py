@@ -81,8 +81,8 @@ class Stage:
         tables = self.node.statistics()["tables"]
         return {name: tables[name] for name in MUST_BE_EMPTY if tables[name]}
 
-    def opens(self, client: str, *uploads: str) -> Browser:
-        """A tab opens, and subscribes once, when it is let in for the first time."""
+    def opens(self, client: str, *uploads: str, at: str = NODE) -> Browser:
+        """A tab opens at a node, and subscribes once, when it is let in for the first time."""
         asks = list(uploads)
 
         def ready(browser: Browser) -> None:
@@ -94,13 +94,14 @@ class Stage:
             client,
             uri=parse_uri(self.node.url),
             token=lambda: self.node.authenticator.mint(USERS[client], 3600.0),
-            dial=lambda make: loop.create_connection(make, NODE, PORT),
+            dial=lambda make: loop.create_connection(make, at, PORT),
             log=self.log,
             now=loop.time,
             dice=self.dice(client, "backoff"),
             numbers=self._numbers,
             backoff=SOON,
             on_ready=ready,
+            node=lambda: at,
         )
 
         async def open_it() -> None:
@@ -216,18 +217,21 @@ async def opened(
         )
     )
 
-    async def start() -> Gateway:
-        node = Gateway(made, secret=SECRET, broker=make_broker(clock, made), clock=clock, dice=random.Random(engine().seed))
-        await node.start(opens=_listen)
-        return node
-
-    stage = Stage(await net.host(NODE).create_task(start()), log)
+    node = await net.host(NODE).create_task(started(made, lambda: make_broker(clock, made), clock))
+    stage = Stage(node, log)
     try:
         yield stage
     finally:
         for browser in stage.tabs.values():
             browser.cut()
         await stage.stops()
+
+
+async def started(settings: Settings, make_broker: Callable[[], Broker], clock: VirtualClock) -> Gateway:
+    """A node, on the host that this runs on."""
+    node = Gateway(settings, secret=SECRET, broker=make_broker(), clock=clock, dice=random.Random(engine().seed))
+    await node.start(opens=_listen)
+    return node
 
 
 async def _listen(make: Callable[[], asyncio.Protocol], host: str, port: int) -> tuple[asyncio.AbstractServer, tuple[str, int]]:
