@@ -470,6 +470,80 @@ ALLOWED: dict[str, tuple[Law, Story]] = {
         .hears("desk", "unsubscribed", CAT),
     ),
     "heads that outlive their followers": (no_residue, Story().joins("desk").is_over(heads=3)),
+    "a state of what a sibling follows anew": (
+        documented,
+        Story()
+        .joins("desk")
+        .follows("desk", CAT)
+        .gives_up("desk", CAT)
+        .hears("desk", "unsubscribed", CAT)
+        .joins("phone")
+        .asks("phone", CAT)
+        .gets("desk", CAT, 1, 1)
+        .is_told("phone", CAT, known=True),
+    ),
+    "the same, asked before the answer came": (
+        documented,
+        Story()
+        .joins("desk")
+        .joins("phone")
+        .follows("desk", CAT)
+        .gives_up("phone", CAT)
+        .gives_up("desk", CAT)
+        .asks("phone", CAT)
+        .hears("desk", "unsubscribed", CAT)
+        .gets("desk", CAT, 1, 1)
+        .hears("phone", "unsubscribed", CAT)
+        .is_told("phone", CAT, known=True),
+    ),
+    "nothing of what was given up before its subscribe was answered": (
+        convergence,
+        Story()
+        .joins("desk")
+        .asks("desk", CAT)
+        .gives_up("desk", CAT)
+        .is_told("desk", CAT, known=False)
+        .hears("desk", "unsubscribed", CAT)
+        .joins("phone")
+        .follows("phone", CAT)
+        .publishes(CAT, 1, 1)
+        .gets("phone", CAT, 1, 1)
+        .waits(),
+    ),
+    "an older state for who joined after a sibling had asked and gone": (
+        no_seam,
+        Story()
+        .publishes(CAT, 1, 1)
+        .joins("phone")
+        .asks("phone", CAT)
+        .leaves("phone")
+        .publishes(CAT, 1, 2)
+        .joins("desk")
+        .gets("desk", CAT, 1, 1)
+        .joins("phone")
+        .asks("phone", CAT)
+        .gets("desk", CAT, 1, 2)
+        .is_told("phone", CAT, known=True)
+        .gets("phone", CAT, 1, 2)
+        .waits(),
+    ),
+    "nothing of a follow that may have ended with who left": (
+        convergence,
+        Story()
+        .joins("desk")
+        .joins("phone")
+        .follows("desk", CAT)
+        .gives_up("phone", CAT)
+        .leaves("desk")
+        .hears("phone", "unsubscribed", CAT)
+        .joins("desk")
+        .joins("tablet")
+        .follows("tablet", DOG)
+        .publishes(CAT, 1, 1)
+        .publishes(DOG, 1, 1)
+        .gets("tablet", DOG, 1, 1)
+        .waits(),
+    ),
 }
 
 

@@ -136,6 +136,13 @@ class History:
         self._newest: dict[str, list[Accepted]] = {}
         self._open: dict[tuple[int, str], Window] = {}
         self._asked: dict[tuple[int, str], list[float]] = {}
+        """When connections asked for what was not answered yet."""
+        self._left_asking: dict[tuple[str, str], float] = {}
+        """By user and upload: when a connection first asked that went before it was answered."""
+        self._withdrawn: dict[tuple[int, str], int] = {}
+        """How many of those that wait for their answers were given up again before it came."""
+        self._giving_up: dict[tuple[int, str], int] = {}
+        """How often a connection gave an upload up, and that was not answered yet."""
         self._follows: dict[str, dict[str, None]] = {}
         self._present: dict[str, dict[int, Connection]] = {}
         self._left_at: dict[str, float] = {}
@@ -308,6 +315,8 @@ class History:
         if connection.authenticated_at is None:
             return  # whose it would be is not known yet
         connection.given_up.add(record.upload_id)
+        self._withdrawn[key] = len(self._asked.get(key, ()))
+        self._giving_up[key] = self._giving_up.get(key, 0) + 1
         self._close_window(key, record.at)
         present = self._present.get(connection.user, {}).values()
         if all(record.upload_id in other.given_up for other in present):
@@ -338,12 +347,19 @@ class History:
                 self._presume(record, upload_id)
         elif record.action == "subscribed":
             self._follow(connection, record)
+        elif record.action == "unsubscribed":
+            self._giving_up[record.connection, upload_id] = self._giving_up.get((record.connection, upload_id), 1) - 1
 
     def _follow(self, connection: Connection, record: Received) -> None:
         upload_id, user = record.upload_id, connection.user
         assert upload_id is not None
-        asked = self._asked.get((connection.number, upload_id))
-        asked_at = asked.pop(0) if asked else record.at
+        asked = self._asked.get((connection.number, upload_id), [record.at])
+        asked_at = asked.pop(0)
+        if not asked:
+            self._asked.pop((connection.number, upload_id), None)
+        if self._withdrawn.get((connection.number, upload_id)):
+            self._withdrawn[connection.number, upload_id] -= 1
+            return  # it was given up before this came, and nobody can say what the siblings had of it meanwhile
         connection.given_up.discard(upload_id)
         follows = self._follows.setdefault(user, {})
         first = upload_id not in follows
@@ -355,7 +371,9 @@ class History:
         if first:
             present = self._present.get(user, {}).values()
             asks = [asks[0] for other in present if (asks := self._asked.get((other.number, upload_id)))]
-            first_asked_at = min([asked_at, *asks])  # whoever reads slowly may have asked before and be answered after
+            left_asking = self._left_asking.pop((user, upload_id), asked_at)
+            # Whoever reads slowly may have asked before and be answered after, and whoever has left may have been heard.
+            first_asked_at = min([asked_at, left_asking, *asks])
             for other in present:
                 if other is not connection and upload_id not in other.given_up:
                     self._start_following(other, upload_id, first_asked_at, record.at, certain=certain)
@@ -381,9 +399,17 @@ class History:
         connection.closed = record
         for key in [key for key in self._open if key[0] == connection.number]:
             self._close_window(key, record.at)
+        for key in [key for key in self._asked if key[0] == connection.number]:
+            of_user = (connection.user, key[1])
+            self._left_asking[of_user] = min(self._left_asking.get(of_user, record.at), self._asked.pop(key)[0])
         present = self._present.get(connection.user, {})
-        if present.pop(connection.number, None) is not None and not present:
+        if present.pop(connection.number, None) is None:
+            return
+        if not present:
             self._left_at[connection.user] = record.at
+        for upload_id in [*self._follows.get(connection.user, ())]:
+            if present and all(self._giving_up.get((number, upload_id), 0) for number in present):
+                del self._follows[connection.user][upload_id]  # whether this went before the last gave it up nobody can say
 
     def _open_window(self, window: Window) -> None:
         key = (window.connection.number, window.upload_id)

@@ -1,5 +1,6 @@
 """What must hold in every run beside the laws: each a pure function over a log, as the laws are."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from vuemantics_ws.closing import CloseCode
@@ -32,6 +33,7 @@ def taken(history: History) -> Finding:
 
 def _documented(history: History) -> Iterator[Seen]:
     silenced: set[tuple[int, str]] = set()
+    asking: Counter[tuple[int, str]] = Counter()
     published = {
         (upload_id, accepted.version): accepted.published
         for upload_id in history.began.uploads
@@ -49,13 +51,19 @@ def _documented(history: History) -> Iterator[Seen]:
                 elif record.code not in _KNOWN_CODES:
                     wrong = f"a connection ended with {record.code}, which no document has"
                 yield Seen(wrong, record, record.connection)
+            case Sent(action="subscribe_upload", upload_id=upload_id, connection=number):
+                asking[number, upload_id] += 1
+                silenced.difference_update((sibling, upload_id) for sibling in _siblings(history, number))
             case Received(upload_id=str() as upload_id, connection=number):
                 client = history.connections[number].client
                 said = published.get((upload_id, record.version)) if record.version is not None else None
                 wrong = None
                 if record.action == "unsubscribed":
-                    silenced.add((number, upload_id))
+                    # Where nobody else has it, the follow ends, and one that begins anew reaches all connections of the user.
+                    if not any(asking[sibling, upload_id] for sibling in _siblings(history, number)):
+                        silenced.add((number, upload_id))
                 elif record.action == "subscribed":
+                    asking[number, upload_id] -= 1
                     silenced.discard((number, upload_id))
                 elif record.is_state and (number, upload_id) in silenced:
                     wrong = f"{client} got a state of what it had given up"
@@ -69,6 +77,12 @@ def _documented(history: History) -> Iterator[Seen]:
                 yield Seen(f"{record.node} ended with exit code {code}" + ("" if asked else " without being told to"), record)
     yield from _unanswered(history)
     yield from _before_the_answer(history)
+
+
+def _siblings(history: History, number: int) -> list[int]:
+    """The other connections that the same user has had."""
+    user = history.connections[number].user
+    return [other.number for other in history.connections.values() if other.user == user and other.number != number]
 
 
 def _content(state: Received | Published) -> str:
