@@ -372,7 +372,7 @@ def test_who_was_killed_leaves_resets_and_hears_nothing() -> None:
         with pytest.raises(ConnectionRefusedError):
             await world.dial()
         with pytest.raises(OSError):
-            await world.node.run(network.connect, End, "127.0.0.1", world.port)
+            await world.node.context.copy().run(network.connect, End, "127.0.0.1", world.port)
         world.node = Process("node:0")
         await world.start()
         assert (await world.dial()).heard == ["made"]
