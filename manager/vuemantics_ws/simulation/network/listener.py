@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Listener(asyncio.AbstractServer):
     """Accepts connections, each of which gets a protocol in the process that listens.
 
-    Its kernel accepts for it while it is paused, as many as the backlog holds. It has no ``sockets``; ``address`` is where it is
-    reached.
+    Its kernel accepts for it while it is paused, as many as the backlog holds. It has no ``sockets``; ``address`` is where it
+    is reached.
     """
 
     sockets: tuple[()] = ()
