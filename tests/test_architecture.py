@@ -133,7 +133,7 @@ IN_SIMULATION: dict[str, set[str]] = {
     "format": {"format", "dice", "pipeline"},
     "planning": {"planning", "format", "dice", "pipeline"},
     "network": {"network", "format", "dice", "clock"},
-    "clock": {"clock"},
+    "clock": {"clock", "dice"},
     "browser": {"browser", "network", "format", "dice", "log"},
     "judging": {"judging", "planning", "format", "log"},
     "resp": {"resp", "dice"},

@@ -131,7 +131,8 @@ class Crew:
                 *(worker.number, worker.pid, _ending(code), f"in {format_duration(pause_s)}" if pause_s else "at once"),
             )
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
                 return code
 
     def _settings_of(self, worker: Worker) -> Settings:

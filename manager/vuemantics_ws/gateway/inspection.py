@@ -180,7 +180,8 @@ class Inspection:
                 yield await look(question)
                 due_at = max(due_at + every_s, now())
                 try:
-                    await asyncio.wait_for(self._stopped.wait(), timeout=due_at - now())
+                    async with asyncio.timeout(due_at - now()):
+                        await self._stopped.wait()
                 except TimeoutError:
                     pass
         finally:

@@ -158,7 +158,8 @@ class Gateway:
         self._aborting = True
         for connection in list(self.connections):
             connection.abort()
-        await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
+        async with asyncio.timeout(self.limits.close_timeout_s):
+            await self._empty.wait()
         self.timers.stop()
         if self._silence is not None:
             self._silence.cancel()
@@ -176,7 +177,8 @@ class Gateway:
     async def _drain(self) -> None:
         await drain(list(self.connections), self.timers, drain_s=self.settings.drain_s)
         try:
-            await asyncio.wait_for(self._empty.wait(), timeout=self.limits.close_timeout_s)
+            async with asyncio.timeout(self.limits.close_timeout_s):
+                await self._empty.wait()
         except TimeoutError:
             pass  # whoever is left did not answer the close, and is aborted
 

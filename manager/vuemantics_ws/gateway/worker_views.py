@@ -71,7 +71,8 @@ async def frames_of_all(crew: Crew, relay: Relay, options: WatchOptions) -> Asyn
     looking = [asyncio.ensure_future(look.follow(relay, target)) for look in looks]
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(look.begun.wait() for look in looks)), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.gather(*(look.begun.wait() for look in looks))
         for look in looks:
             if look.refusal is not None:
                 yield look.refusal
@@ -81,7 +82,8 @@ async def frames_of_all(crew: Crew, relay: Relay, options: WatchOptions) -> Asyn
             if frame is not None:
                 yield frame
             with suppress(TimeoutError):
-                await asyncio.wait_for(crew.ended.wait(), every_s)
+                async with asyncio.timeout(every_s):
+                    await crew.ended.wait()
     finally:
         for task in looking:
             task.cancel()

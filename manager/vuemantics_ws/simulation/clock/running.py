@@ -1,0 +1,121 @@
+"""Runs a program in virtual time, from its beginning until nothing of it is left."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from vuemantics_ws.simulation.clock.burying import bury
+from vuemantics_ws.simulation.clock.guard import guard
+from vuemantics_ws.simulation.clock.loop import STEPS_MAX, BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.process import Process
+from vuemantics_ws.simulation.clock.telling import listed, told
+from vuemantics_ws.simulation.dice import stream
+
+T = TypeVar("T")
+
+COLLECT_EVERY = 250_000
+"""Steps between two collections of garbage."""
+
+ENDING_S = 60.0
+"""Virtual seconds for what is left after the end to end when it is told to."""
+
+
+class StillRunning(RuntimeError):
+    """The program has ended, and something that it started does not."""
+
+
+def run_virtually(
+    main: Callable[[VirtualLoop], Coroutine[Any, Any, T]],
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    steps_max: int = STEPS_MAX,
+    collect_every: int = COLLECT_EVERY,
+) -> T:
+    """Run a program in a loop of its own, and return what it returns. The same seed, the same steps.
+
+    What it leaves is told to end, in the order in which it began; what is left of the processes that were killed is buried.
+    Garbage is collected at the same steps in each run, and of what was there before nothing is looked at.
+
+    Args:
+        seed: of all chance: of the order of timers, and of what libraries draw on their own.
+        shuffle: timers that are due at the same instant run in the dice's order, else in that in which they were set.
+        steps_max: calls at one instant before it counts as a busy loop.
+        collect_every: steps between two collections of garbage.
+
+    Raises:
+        Deadlock: it would wait for ever.
+        BusyLoop: its clock does not get on.
+        StillRunning: something of it does not end.
+        Exception: whatever it raises.
+    """
+    dice = stream(seed, "loop", "order") if shuffle else None
+    with _collecting_ourselves(), guard(stream(seed, "loop", "others")):
+        loop = VirtualLoop(dice=dice, steps_max=steps_max, collect_every=collect_every)
+        try:
+            task = loop.create_task(main(loop), name="main")
+            try:
+                return loop.run_until_complete(task)
+            finally:
+                if task.done():
+                    _end_the_rest(loop, failed=task.cancelled() or task.exception() is not None)
+        finally:
+            _abandon(loop)
+            bury(loop)
+            loop.close()
+
+
+def _end_the_rest(loop: VirtualLoop, *, failed: bool) -> None:
+    """Where the program has failed, that is what its caller gets to know, whatever else goes wrong."""
+    for process in {task.process: None for task in loop.tasks()}:
+        if process is not None and process.is_paused:
+            loop.kill(process)
+    left: list[asyncio.Task[Any]] = []
+    try:
+        left = loop.run_until_complete(_end_tasks(loop))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    except (Deadlock, BusyLoop):
+        if not failed:
+            raise
+    if left and not failed:
+        raise StillRunning(
+            f"after {ENDING_S:g} s these had not ended, though they were cancelled:\n{listed([*map(told, left)])}"
+        )
+
+
+async def _end_tasks(loop: VirtualLoop) -> "list[asyncio.Task[Any]]":
+    """Those that do not end."""
+    until = loop.time() + ENDING_S
+    while left := [task for task in loop.tasks() if task is not asyncio.current_task()]:
+        if loop.time() >= until:
+            break
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=until - loop.time())
+    return [*left]
+
+
+def _abandon(loop: VirtualLoop) -> None:
+    """What has not ended now never will."""
+    rest = Process("what was left")
+    loop.kill(rest)
+    for task in loop.tasks():
+        task.die(rest)
+
+
+@contextmanager
+def _collecting_ourselves() -> Iterator[None]:
+    """Nobody else collects garbage, and what was there before is left out of it, since to look at all that takes long."""
+    was_enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    gc.disable()
+    if not frozen:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if not frozen:
+            gc.unfreeze()
+        if was_enabled:
+            gc.enable()
