@@ -18,16 +18,21 @@ def played(plans: Plans, **options: Any) -> Trace:
 
 
 def many_plans() -> list[Plans]:
-    """Always the same."""
+    """Always the same.
+
+    Where there are groups nobody is cancelled: before Python 3.13 a group whose member failed at that instant forgot it.
+    """
     dice = random.Random("plans")
-    verbs = [verb for verb in VERBS if verb != "later"]
-    return [
-        [
-            [Action(dice.choice(verbs), dice.randrange(10), dice.randrange(4)) for _ in range(dice.randrange(8))]
-            for _ in range(dice.randrange(1, 8))
-        ]
-        for _ in range(200)
-    ]
+    plans = []
+    for number in range(200):
+        verbs = [verb for verb in VERBS if verb not in ("later", "cancel" if number % 2 else "group")]
+        plans.append(
+            [
+                [Action(dice.choice(verbs), dice.randrange(10), dice.randrange(4)) for _ in range(dice.randrange(8))]
+                for _ in range(dice.randrange(1, 8))
+            ]
+        )
+    return plans
 
 
 def fingerprint() -> str:
