@@ -92,7 +92,15 @@ def read_text(path: Path, file: str) -> str:
 
 def examine(text: str, environment: Mapping[str, str] | None = None) -> Examined:
     """Find everything that is wrong with a scenario's text. Never raises."""
-    source = read_source(text, os.environ if environment is None else environment)
+    return _examine(read_source(text, os.environ if environment is None else environment))
+
+
+def examine_data(data: Any) -> Examined:
+    """The same of plain data that has no text: all its lines are 1, and nothing is filled in. Never raises."""
+    return _examine(Source({}, data))
+
+
+def _examine(source: Source) -> Examined:
     if source.data is None:
         return Examined(None, source.problems)
     problems = list(source.problems)

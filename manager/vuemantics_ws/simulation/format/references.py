@@ -88,9 +88,12 @@ class _Names:
     def look_up(self, kind: str, path: KeyPath, value: Any) -> Iterator[Problem]:
         """``value`` is a name, a list of names, or something that the models have refused already."""
         names = self._names[kind]
-        for where, name in _names_in(path, value) if names else ():  # where nothing can be named, that is the error
+        if not names and kind != "upload":
+            return  # that nothing can be named is the error
+        for where, name in _names_in(path, value):
             if name not in names:
-                yield Problem(self._source.line_of(where), where, f"there is no {kind} {show(name)}{choice(name, names)}")
+                hint = choice(name, names) if names else ""
+                yield Problem(self._source.line_of(where), where, f"there is no {kind} {show(name)}{hint}")
 
 
 def check_names(source: Source) -> list[Problem]:
