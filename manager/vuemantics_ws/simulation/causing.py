@@ -101,7 +101,8 @@ class Causing:
     async def _cause(self, fault: PlannedFault) -> None:
         await asyncio.sleep(max(0.0, fault.at_s - self._now()))
         seen = await self._begins[fault.do](fault)
-        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.loses_data))
+        loses_data = fault.loses_data or fault.behind_s > 0
+        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, loses_data))
         if fault.do in self._ends and fault.lasts_s is not None:
             begins_at = fault.at_s
             if fault.number in self._stopping:

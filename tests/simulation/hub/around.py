@@ -1,7 +1,6 @@
 """Nodes around a simulated middle in virtual time, and all that they were told."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import BrokerAway
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
+from vuemantics_ws.simulation.clock.running import run_virtually
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
 from vuemantics_ws.simulation.hub.broker import SimulatedBroker
 from vuemantics_ws.simulation.hub.hub import Hub
@@ -47,9 +47,10 @@ class Node:
     def unwatch(self, upload_id: str) -> None:
         self.broker.unwatch(upload_id)
         del self.found[upload_id]
+        self.newest.pop(upload_id, None)
 
     async def publish(self, published: bytes, owner: str | None = None) -> Receipt:
-        return await self.process.start(self.broker.publish(read(published, owner)))
+        return await asyncio.shield(self.process.start(self.broker.publish(read(published, owner))))
 
     async def publishes(self, published: bytes) -> bool:
         """Whether it was published, as far as anybody knows."""
@@ -126,8 +127,10 @@ Act = Callable[..., Awaitable[Any]]
 
 def play(act: Act, *, count: int = 2, seed: int = 1, **options: Any) -> Any:
     """Run ``act(around, *nodes)`` with so many nodes that are ready. Nothing may have been told wrongly, or be left."""
+    raised: list[dict[str, Any]] = []
 
-    async def main() -> Any:
+    async def main(loop: VirtualLoop) -> Any:
+        loop.set_exception_handler(lambda loop, context: raised.append(context))
         around = Around(loop, seed, **options)
         nodes = [await around.start(f"node:{number}") for number in range(count)]
         await asyncio.sleep(1)
@@ -135,17 +138,12 @@ def play(act: Act, *, count: int = 2, seed: int = 1, **options: Any) -> Any:
         await around.stop()
         await asyncio.sleep(SETTLED_S)
         assert around.faults == []
-        assert raised == []
         assert [task for task in loop.tasks() if task.process is None or not task.process.is_dead] == [asyncio.current_task()]
         return result
 
-    raised: list[dict[str, Any]] = []
-    loop = VirtualLoop(dice=random.Random(seed))
-    loop.set_exception_handler(lambda loop, context: raised.append(context))
-    try:
-        return loop.run_until_complete(main())
-    finally:
-        loop.close()
+    result = run_virtually(main, seed=seed)
+    assert raised == []
+    return result
 
 
 async def settled() -> None:

@@ -4,11 +4,11 @@ The steps and the rules over again are those of the nodes around Redis.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +20,7 @@ from vuemantics_ws.connection_manager import ConnectionManager
 from vuemantics_ws.core.access import anyone
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
+from vuemantics_ws.simulation.clock.running import run_virtually
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
 from vuemantics_ws.simulation.dice import Draw, Spread
 from vuemantics_ws.simulation.hub.follows import Follows
@@ -107,22 +108,20 @@ async def opened(delays: Draw, limits: Limits = LIMITS) -> AsyncIterator[JoinedH
 
 
 def play(act: Callable[[JoinedHouse], Awaitable[None]], delays: Draw, limits: Limits = LIMITS) -> None:
-    async def main() -> None:
+    raised: list[dict[str, Any]] = []
+
+    async def main(loop: VirtualLoop) -> None:
+        loop.set_exception_handler(lambda loop, context: raised.append(context))
         async with opened(delays, limits) as house:
             await act(house)
         await asyncio.sleep(SETTLED_S)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    raised: list[dict[str, Any]] = []
-    loop = VirtualLoop(dice=random.Random(1))
-    loop.set_exception_handler(lambda loop, context: raised.append(context))
-    try:
-        loop.run_until_complete(main())
-    finally:
-        loop.close()
+    run_virtually(main)
     assert raised == []
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS, delays=DELAYS)
 def test_one_after_the_other_the_nodes_do_what_one_node_would(steps: list[Step], delays: Draw) -> None:
@@ -137,6 +136,7 @@ def test_one_after_the_other_the_nodes_do_what_one_node_would(steps: list[Step],
     play(act, delays)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(steps=TROUBLE, delays=DELAYS)
 def test_in_any_trouble_the_nodes_agree_in_the_end(steps: list[Step], delays: Draw) -> None:
@@ -148,6 +148,7 @@ def test_in_any_trouble_the_nodes_agree_in_the_end(steps: list[Step], delays: Dr
     play(act, delays)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(steps=TROUBLE.map(lambda steps: [step for step in steps if step[0] not in ("give up", "lose")]), delays=DELAYS)
 def test_in_any_trouble_what_was_done_last_counts(steps: list[Step], delays: Draw) -> None:

@@ -43,7 +43,10 @@ was missed.
 """
 
 DISTURBS = frozenset(
-    {"node.pause", "redis.down", "redis.hang", "redis.restart", "redis.flush", "redis.kill_pubsub", "partition"}
+    {
+        *("node.pause", "redis.down", "redis.hang", "redis.restart", "redis.flush", "redis.kill_pubsub", "redis.failover"),
+        "partition",
+    }
 )
 """The faults while which nothing need come soon. Those that end connections are none of them: who comes back is owed what
 everybody is who joins.

@@ -22,6 +22,7 @@ from vuemantics_ws.simulation.virtual.around_hub import AroundHub
 from vuemantics_ws.simulation.virtual.around_redis import AroundRedis
 from vuemantics_ws.simulation.virtual.middle import Alone, Middle
 from vuemantics_ws.simulation.virtual.system import VirtualSystem
+from vuemantics_ws.simulation.virtual.troubles import Troubles
 from vuemantics_ws.simulation.world import World
 
 LATENCY = Spread(0.00005, 0.002)
@@ -81,7 +82,11 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
             holds=lambda: all_have_come(plan, live.history, arm="virtual"),
             live=live,
         )
-        await world.play()
+        troubles = Troubles(log, now=world.now)
+        with troubles.seen(loop):
+            await world.play()
+        if troubles.own:
+            raise VirtualFault(f"the simulator met a fault of its own: {troubles.own[0]}")
 
     try:
         run_virtually(play, seed=plan.seed, shuffle=options.shuffle)

@@ -1,0 +1,65 @@
+"""Every fault that a file may have happens in virtual time, is seen, and leaves everybody with what they are owed."""
+
+import re
+
+import pytest
+
+from tests.simulation.virtual.playing import of, plan, played
+from vuemantics_ws.simulation.format.faults import FAULTS
+from vuemantics_ws.simulation.log import FaultBegan, FaultEnded
+from vuemantics_ws.simulation.virtual.run import VirtualOptions
+
+WORLD = """\
+    server: {{nodes: 2, config: {{grace: 20s, drain: 1s}}}}
+    users: {{alice: {{count: 3}}}}
+    uploads: [{{id: up, owner: alice, count: 6, start: 0s..5s, pipeline: {{progress: 2/s, for: 25s}}, outcome: completed}}]
+    clients:
+      - {{id: tab, user: alice, count: 12, join: 0s..1s}}
+      - {{id: far, user: alice, count: 3, join: 0s..1s, network: wifi}}
+    faults:
+      - {{at: 10s, {fault}}}
+    expect:
+      - terminal: {{is: completed, within: 5s, after: faults}}
+"""
+
+SEEN = {
+    "do: connections.kill, target: 50%": (r"\d+ connections were reset", None),
+    "do: node.restart, target: 'node:0', down: 2s": ("it takes nobody any more", r"it was ready again after 0\.\d s"),
+    "do: node.kill, target: 'node:1', down: 2s": ("it ended with exit code -9", r"it was ready again after 0\.\d s"),
+    "do: node.pause, target: 'node:0', for: 5s": ("it does not answer", "it answers again"),
+    "do: redis.down, for: 5s": ("it ended with exit code -9", "another process answers$"),
+    "do: redis.down, for: 5s, lose_data: true": ("it ended with exit code -9", "another process answers, with nothing in it"),
+    "do: redis.hang, for: 5s": ("it does not answer", "it answers again"),
+    "do: redis.restart": ("it ended with exit code -9", "another process answers$"),
+    "do: redis.restart, lose_data: true": ("it ended with exit code -9", "another process answers, with nothing in it"),
+    "do: redis.flush": (r"\d+ keys are gone", None),
+    "do: redis.kill_pubsub": (r"\d connections of subscribers were ended", None),
+    "do: redis.failover, for: 2s, behind: 1s": ("it ended with exit code -9", "another process answers$"),
+    "do: partition, between: ['node:0', redis], for: 5s": (
+        r"\d+ connections are cut off", r"\d+ bytes waited, and something passes again",
+    ),
+    "do: partition, between: ['node:0', tab], for: 5s": (
+        r"\d+ connections are cut off", r"\d+ bytes waited, and something passes again",
+    ),
+    "do: network.change, target: tab, how: mobile, for: 5s": ("12 clients are on another network", None),
+    "do: clock.jump, for: 1h": (r"the clocks of 2 nodes jumped by \+3600 s", None),
+    "do: clock.jump, for: 1h, how: back, target: 'node:1'": (r"the clocks of 1 nodes jumped by -3600 s", None),
+}  # fmt: skip
+"""By fault: what is seen of its beginning, and of its end where that is another thing."""
+
+
+def test_no_fault_is_left_out() -> None:
+    assert {fault.partition(",")[0].removeprefix("do: ") for fault in SEEN} == set(FAULTS)
+
+
+@pytest.mark.parametrize("broker", ["simulated", "redis"])
+@pytest.mark.parametrize("fault", SEEN)
+def test_a_fault_is_seen_and_everybody_learns_the_end(fault: str, broker: str) -> None:
+    began, ended = SEEN[fault]
+
+    run, log = played(plan(WORLD.format(fault=fault), duration="2m"), VirtualOptions(broker=broker))  # type: ignore[arg-type]
+
+    assert run.report.broken() == []
+    (first,), (last,) = of(log, FaultBegan), of(log, FaultEnded)
+    assert re.match(began, first.evidence or "")
+    assert re.match(ended or began, last.evidence or "") or (ended is None and last.evidence is None)
