@@ -1,13 +1,15 @@
 """A log is plain data: on disk and back it is the same."""
 
+import hashlib
 import json
 
+import msgspec
 import pytest
 
 from tests.simulation.judging.histories import CAT, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.errors import BadEvent
-from vuemantics_ws.simulation.log import KINDS, Log, Received, Record, Unreachable, from_ndjson, to_ndjson
+from vuemantics_ws.simulation.log import KINDS, Log, Played, Received, Record, Unreachable, from_ndjson, hash_of, to_ndjson
 
 
 def every_kind() -> list[Record]:
@@ -28,6 +30,19 @@ def test_every_line_is_one_object_that_names_its_kind() -> None:
 
     assert lines[0]["kind"] == "began"
     assert lines[-1] == {"kind": "unreachable", "at": 9.0, "client": "desk", "reason": "HTTP 503"}
+
+
+def test_what_says_what_was_played_is_no_record() -> None:
+    head = msgspec.json.encode(Played(scenario="", seed=1, arm="virtual", trace_hash="")) + b"\n"
+    records = every_kind()
+
+    assert from_ndjson(head + to_ndjson(records) + head + to_ndjson(records)) == [*records, *records]
+
+
+def test_the_hash_of_records_is_that_of_their_bytes() -> None:
+    records = every_kind()
+
+    assert hash_of(records) == hashlib.sha256(to_ndjson(records)).hexdigest() != hash_of(records[:-1])
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"{", b'{"kind": "nothing"}', b'{"kind": "opened", "at": "x"}', b"\xff"])

@@ -5,6 +5,7 @@ fall. Within a connection that is the order of the wire. Between connections it 
 what came of it. One JSON object a line is the form on disk; its ``kind`` names the record.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
@@ -284,7 +285,23 @@ Record = (
     | FaultEnded
 )
 
-_DECODER = msgspec.json.Decoder(Record)
+
+class Played(Struct, frozen=True, tag="played", tag_field="kind", kw_only=True):
+    """What was played: the first line of a trace that can be played again, and no record of the run."""
+
+    scenario: str
+    """The text of the file, as it stands: what it takes from the environment is not in it."""
+    environment: list[str] = []
+    """The variables that it took from there. Their values are nobody else's business."""
+    seed: int
+    arm: Literal["real", "virtual"]
+    options: dict[str, str | int | bool | None] = {}
+    versions: dict[str, str] = {}
+    trace_hash: str
+    """Of the records that follow (:func:`hash_of`)."""
+
+
+_DECODER = msgspec.json.Decoder(Record | Played)
 KINDS: tuple[type[Struct], ...] = get_args(Record)
 
 
@@ -316,16 +333,33 @@ def to_ndjson(records: Iterable[Record]) -> bytes:
     return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
 
 
+def hash_of(records: Iterable[Record]) -> str:
+    """The SHA-256 of the records as :func:`to_ndjson` writes them."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(msgspec.json.encode(record) + b"\n")
+    return digest.hexdigest()
+
+
 def from_ndjson(data: bytes) -> list[Record]:
-    """What :func:`to_ndjson` wrote.
+    """What :func:`to_ndjson` wrote. Lines that say what was played are passed over.
 
     Raises:
         BadEvent: a line is no record.
     """
-    records: list[Record] = []
+    return [line for line in lines_of(data) if not isinstance(line, Played)]
+
+
+def lines_of(data: bytes) -> list[Record | Played]:
+    """Every line of a trace.
+
+    Raises:
+        BadEvent: one is neither.
+    """
+    lines: list[Record | Played] = []
     for number, line in enumerate(data.splitlines(), start=1):
         try:
-            records.append(_DECODER.decode(line))
+            lines.append(_DECODER.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadEvent(f"expected a record of a run in line {number}") from None
-    return records
+    return lines

@@ -153,6 +153,10 @@ WRONG = {
     "a setting without unit": (SMALL + "server: {config: {grace: 5}}", "server.config.grace: expected DURATION"),
     "a setting out of range": (SMALL + "server: {config: {ping_interval: 1ms}}", "ping_interval: expected at least"),
     "a setting that is ours": (SMALL + "server: {config: {port: 80}}", "a simulation chooses it"),
+    "an upload where there is none": (
+        with_client(join="{around: up.start}").replace("uploads:\n  - {id: up, owner: alice, pipeline: image}\n", ""),
+        "clients[0].join.around: there is no upload 'up'",
+    ),
     "some of what is no fleet": (with_upload(only="[0]"), "expected only beside what makes a fleet"),
     "a member that the fleet does not have": (
         with_client(count="3", only="[0, 3]"),

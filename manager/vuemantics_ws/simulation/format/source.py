@@ -63,6 +63,11 @@ def show_path(path: KeyPath) -> str:
     return shown
 
 
+def variables_in(text: str) -> list[str]:
+    """The variables of the environment that a file's text names, each once."""
+    return list(dict.fromkeys(match[1] for match in _VARIABLE.finditer(text)))
+
+
 def read_source(text: str, environment: Mapping[str, str]) -> Source:
     """Read YAML, with ``${env:NAME|default}`` in scalars replaced from the environment.
 
