@@ -114,7 +114,9 @@ WHICH_BROKER: dict[str, set[str]] = {
     "vuemantics_ws.publisher.publisher": {"redis.address", "redis.commands", "redis.heads", "redis.keys"},
     "vuemantics_ws.publisher.outgoing": {"redis.heads"},
     "vuemantics_ws.publisher.synchronous": {"redis.commands"},
-    "vuemantics_ws.simulation.real.plain": {"redis.heads"},
+    "vuemantics_ws.simulation.plain": {"redis.heads"},
+    "vuemantics_ws.simulation.virtual.middle": {"memory"},
+    "vuemantics_ws.simulation.virtual.around_redis": {"redis.broker"},
     "vuemantics_ws.simulation.resp.scripts.known": {"redis.commands"},
 }
 """Who makes a broker knows which it is, and so does who speaks to Redis without one. All others know what a broker promises."""
@@ -139,10 +141,10 @@ IN_SIMULATION: dict[str, set[str]] = {
     "judging": {"judging", "planning", "format", "log"},
     "resp": {"resp", "dice"},
     "hub": {"hub", "dice"},
-    "real": {"real", "system", "site", "planning", "format", "network", "dice", "log"},
+    "real": {"real", "system", "site", "plain", "redis_line", "planning", "format", "network", "dice", "log"},
     "sweeping": {"sweeping", "virtual", "planning", "format", "judging", "log"},
     "virtual": {
-        *("virtual", "system", "site", "world", "clock", "network", "resp", "hub"),
+        *("virtual", "system", "site", "world", "plain", "redis_line", "clock", "network", "resp", "hub"),
         *("browser", "planning", "format", "judging", "dice", "log", "publishing", "pipeline"),
     },
 }

@@ -63,8 +63,10 @@ class Causing:
             "redis.restart": self._kill_redis,
             "redis.flush": self._flush_redis,
             "redis.kill_pubsub": self._kill_subscribers,
+            "redis.failover": self._kill_redis,
             "partition": self._part,
             "network.change": self._change_networks,
+            "clock.jump": self._jump_clocks,
         }
         self._ends: dict[str, Callable[[PlannedFault], Awaitable[Evidence]]] = {
             "node.restart": self._start_node,
@@ -73,6 +75,7 @@ class Causing:
             "redis.down": self._start_redis,
             "redis.hang": self._resume_redis,
             "redis.restart": self._start_redis,
+            "redis.failover": self._start_redis,
             "partition": self._join,
             "network.change": self._change_networks_back,
         }
@@ -186,6 +189,9 @@ class Causing:
         code = await self._redis.kill()
         if fault.loses_data:
             self._redis.lose_data()
+        if fault.do == "redis.failover":
+            assert self._system.beyond is not None
+            self._system.beyond.fall_behind(fault.behind_s)
         return f"it ended with exit code {code}"
 
     async def _start_redis(self, fault: PlannedFault) -> Evidence:
@@ -219,6 +225,14 @@ class Causing:
         except EnvironmentUnfit:
             return None
         return f"{count} connections of subscribers were ended" if count else None
+
+    # What virtual time alone can do.
+
+    async def _jump_clocks(self, fault: PlannedFault) -> Evidence:
+        assert self._system.beyond is not None
+        places = [self._system.place(fault.node)] if fault.node is not None else self._system.places
+        jumped = sum(self._system.beyond.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
+        return f"the clocks of {jumped} nodes jumped by {fault.jumps_s:+g} s" if jumped else None
 
     # What lies between.
 

@@ -243,6 +243,14 @@ class NodeExited(Struct, frozen=True, tag="node_exited", tag_field="kind"):
     """By a fault of the scenario's."""
 
 
+class Troubled(Struct, frozen=True, tag="troubled", tag_field="kind"):
+    """A node met a fault of its own: it logged an error, or an exception reached nobody. Seen in virtual time alone."""
+
+    at: float
+    node: str
+    what: str
+
+
 class FaultBegan(Struct, frozen=True, tag="fault_began", tag_field="kind"):
     """A fault of the scenario has happened. Its number tells it from all others of the run."""
 
@@ -281,6 +289,7 @@ Record = (
     | Settled
     | Emptied
     | NodeExited
+    | Troubled
     | FaultBegan
     | FaultEnded
 )

@@ -154,14 +154,13 @@ class Route:
     refused. ``node`` is who took the newest.
 
     Args:
-        number: spreads clients out over the nodes.
         ways: to every node.
     """
 
-    def __init__(self, client: PlannedClient, number: int, ways: Sequence[tuple[Place, Dial]]) -> None:
+    def __init__(self, client: PlannedClient, ways: Sequence[tuple[Place, Dial]]) -> None:
         if client.node is not None:
             ways = [way for way in ways if way[0].name == client.node]
-        first = number % len(ways)
+        first = client.number % len(ways)
         self._ways = [*ways[first:], *ways[:first]]
         self.node = self._ways[0][0].name
 
@@ -174,6 +173,18 @@ class Route:
             except OSError as error:
                 refused = error
         raise refused
+
+
+class Beyond(Protocol):
+    """What can befall nobody but in virtual time."""
+
+    def jump(self, place: Place, by_s: float) -> float:
+        """The wall clock of a node jumps. Returns by how much it was seen to."""
+        ...
+
+    def fall_behind(self, behind_s: float) -> None:
+        """At the next start of Redis, which must not run, a replica takes its place that had not heard the last seconds."""
+        ...
 
 
 class System(Protocol):
@@ -192,6 +203,11 @@ class System(Protocol):
     @property
     def plain(self) -> PlainPublishers | None:
         """How plain workers publish; None where they go by the control port all the same."""
+        ...
+
+    @property
+    def beyond(self) -> Beyond | None:
+        """None in real time."""
         ...
 
     @property
@@ -243,11 +259,10 @@ class System(Protocol):
         """Let everything go on that was held up."""
         ...
 
-    def route(self, client: PlannedClient, number: int, *, slowly: bool, network: Network | None = None) -> Route:
+    def route(self, client: PlannedClient, *, slowly: bool, network: Network | None = None) -> Route:
         """The way of one client.
 
         Args:
-            number: spreads them out over the nodes.
             slowly: little may be on its way to it at once.
             network: what lies between.
         """

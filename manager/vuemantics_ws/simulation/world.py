@@ -35,6 +35,9 @@ QUIET_S = 1.25
 """How long nothing happens before the browsers leave: a little longer than what the laws call soon."""
 
 LOOK_EVERY_S = 0.1
+LONGEST_PAUSE_S = 1.0
+"""Between two looks at tables that are to become empty: longer and longer pauses."""
+
 GOODBYES_S = 5.0
 """What the goodbyes of all browsers may take together."""
 
@@ -280,6 +283,7 @@ class World:
         waits_s = FOREIGN_GRACE_S_MAX if self._baseline is not None else math.inf
         forgets = grace_s is not None and grace_s <= waits_s
         until = self.now() + EMPTYING_MARGIN_S + (grace_s if grace_s is not None and forgets else 0.0)
+        pause_s = LOOK_EVERY_S
         while True:
             said = await statistics(place.control)
             if said is None:
@@ -297,7 +301,8 @@ class World:
             if is_late or not any(tables.get(name, 0) for name in MUST_BE_EMPTY):
                 self._log.append(Emptied(self.now(), tables, others, place.name))
                 return
-            await self._until(self.now() + LOOK_EVERY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
 
     async def _until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.now()))

@@ -1,4 +1,7 @@
-"""The judge that runs in Redis says what the one of core says: to the shared vectors, and to random histories."""
+"""The judge that runs in Redis says what the one of core says: to the shared vectors, and to random histories.
+
+So does what stands in its place in a Redis in memory.
+"""
 
 import asyncio
 import itertools
@@ -8,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 
-from tests.brokers.redis.clocked import ClockedCommands
+from tests.brokers.redis.clocked import TimedCommands, clocked_redis
 from tests.core import judge_vectors
 from tests.core.histories import Published, histories
 from tests.events import UPLOAD_ID, completed, progress, read
+from tests.memory_redis_server import MemoryRedisServer
 from tests.redis_server import RedisServer
-from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.brokers.redis.heads import Heads, Stored
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict
@@ -26,14 +29,15 @@ _prefixes = itertools.count()
 class Bench:
     """A loop, a connection and a clock, for as many histories as a test plays; each has keys of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, server: RedisServer | MemoryRedisServer, commands: TimedCommands) -> None:
+        self.server = server
         self._runner = asyncio.Runner()
-        self._commands = ClockedCommands(RedisAddress.read(url))
+        self._commands = commands
         self.begin()
 
     def begin(self) -> None:
         self.keys = Keys(f"judge-{next(_prefixes)}:")
-        self._heads = Heads(self._commands, self.keys, head_ttl_s=60, dice=random.Random(0))
+        self._heads = Heads(self._commands, self.keys, head_ttl_s=1_000_000, dice=random.Random(0))
 
     def publish(self, event: Event, at_s: float) -> tuple[Verdict, tuple[int, int] | None, bool]:
         self._commands.now_s = at_s
@@ -51,11 +55,12 @@ class Bench:
         self._runner.close()
 
 
-@pytest.fixture(scope="module")
-def bench(redis: RedisServer) -> Iterator[Bench]:
-    bench = Bench(redis.url)
-    yield bench
-    bench.close()
+@pytest.fixture(scope="module", params=["real", "in memory"])
+def bench(redis: RedisServer, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with clocked_redis(request.param, redis) as (server, commands):
+        bench = Bench(server, commands)
+        yield bench
+        bench.close()
 
 
 def assert_same(head: Head, expected: Head) -> None:
@@ -107,10 +112,10 @@ def test_no_event_is_a_straggler_of_an_end_that_was_presumed(bench: Bench) -> No
     assert not bench.head(0).presumed
 
 
-def test_what_is_remembered_goes_with_its_head(redis: RedisServer, bench: Bench) -> None:
+def test_what_is_remembered_goes_with_its_head(bench: Bench) -> None:
     bench.begin()
     bench.publish(read(progress()), 0)
-    assert redis.cli("del", bench.keys.head(UPLOAD_ID).decode()) == "1\n"
+    assert bench.server.cli("del", bench.keys.head(UPLOAD_ID).decode()) == "1\n"
 
     verdict, version, _ = bench.publish(read(progress()), 0)
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.brokers.redis.clocked import ClockedCommands
+from tests.brokers.redis.clocked import TimedCommands, clocked_redis
 from tests.events import UPLOAD_ID, completed, failed, progress, read
 from tests.redis_server import RedisServer
-from vuemantics_ws.brokers.redis.address import RedisAddress
 from vuemantics_ws.brokers.redis.heads import Heads, Stored
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.core.upload import Event, Head, Upload, Verdict, Version, judge
@@ -26,15 +25,15 @@ _prefixes = itertools.count()
 class Bench:
     """One Redis whose time is the test's."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, commands: TimedCommands) -> None:
         self.runner = asyncio.Runner()
-        self.commands = ClockedCommands(RedisAddress.read(url))
+        self.commands = commands
         self.lose()
 
     def lose(self) -> None:
         """Everything that was stored."""
         self.heads = Heads(
-            self.commands, Keys(f"reconcile-{next(_prefixes)}:"), head_ttl_s=60, dice=random.Random(next(_prefixes))
+            self.commands, Keys(f"reconcile-{next(_prefixes)}:"), head_ttl_s=1_000_000, dice=random.Random(next(_prefixes))
         )
 
     def publish(self, event: Event, at_s: float) -> Verdict:
@@ -54,12 +53,13 @@ class Bench:
         return stored
 
 
-@pytest.fixture(scope="module")
-def shared_bench(redis: RedisServer) -> Iterator[Bench]:
-    bench = Bench(redis.url)
-    yield bench
-    bench.runner.run(bench.commands.close())
-    bench.runner.close()
+@pytest.fixture(scope="module", params=["real", "in memory"])
+def shared_bench(redis: RedisServer, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with clocked_redis(request.param, redis) as (_, commands):
+        bench = Bench(commands)
+        yield bench
+        bench.runner.run(bench.commands.close())
+        bench.runner.close()
 
 
 @pytest.fixture

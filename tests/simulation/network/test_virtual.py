@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.connection_manager.loops import turns
 from tests.simulation.network.worlds import End, Ends, run_virtually
 from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.gateway.listening import BACKLOG
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.dice import Spread
@@ -18,8 +19,8 @@ from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.network.connection import KEEPALIVE_S
 from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.network.resetting import reset
+from vuemantics_ws.simulation.network.slicer import SLICED_BYTES
 from vuemantics_ws.simulation.network.stream import WINDOW_BYTES
-from vuemantics_ws.simulation.network.transport import SLICED_BYTES
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 
 
@@ -354,6 +355,23 @@ def test_a_paused_process_is_reached_by_its_kernel_alone() -> None:
     run_virtually(main)
 
 
+def test_a_kernel_takes_no_more_for_a_paused_process_than_its_backlog_holds() -> None:
+    async def main(network: VirtualNetwork) -> None:
+        world = await World(network).start()
+        loop().pause(world.node)
+
+        async with asyncio.TaskGroup() as group:
+            dialing = [group.create_task(world.dial(f"tab:{number}")) for number in range(BACKLOG + 2)]
+            await asyncio.sleep(2)
+            assert sum(task.done() for task in dialing) == BACKLOG
+            loop().resume(world.node)
+        assert now() == 3.0, "the kernels of the others have knocked after one second, and after two more"
+        await turns(5)
+        assert len(world.ends.all) == BACKLOG + 2
+
+    run_virtually(main)
+
+
 def test_who_was_killed_leaves_resets_and_hears_nothing() -> None:
     async def main(network: VirtualNetwork) -> None:
         world = await World(network).start()
@@ -372,7 +390,7 @@ def test_who_was_killed_leaves_resets_and_hears_nothing() -> None:
         with pytest.raises(ConnectionRefusedError):
             await world.dial()
         with pytest.raises(OSError):
-            await world.node.run(network.connect, End, "127.0.0.1", world.port)
+            await world.node.context.copy().run(network.connect, End, "127.0.0.1", world.port)
         world.node = Process("node:0")
         await world.start()
         assert (await world.dial()).heard == ["made"]

@@ -30,7 +30,7 @@ UPLOADS = ["u0", "u1", "u2"]
 USERS = ["ann", "bob"]
 NODES = [f"{number:08x}" for number in range(11)]
 OWNERS = [None, None, "ann", "bob é"]
-PAUSES_S = [0.0, 0.0, 0.0, 0.25, 5.0, 9.75, 10.0, 10.25, 59.75, 60.0, 60.25]
+PAUSES_S = [0.0, 0.0, 0.0, 0.25, 5.0, 9.75, 10.0, 10.25, 15.0, 59.75, 60.0, 60.25]
 LIVES_S = 150_000
 """Six digits of it, whatever a history takes."""
 
@@ -75,7 +75,16 @@ class History:
     async def live(self) -> None:
         now_s = 0.0
         acts = [self._publish] * 6 + [self._flood, self._reconcile, self._reconcile, self._read, self._renew]
-        acts += [self._follow, self._follow, self._follow, self._be_present, self._fly_canary, self._lose, self._say]
+        acts += [
+            self._follow,
+            self._follow,
+            self._follow,
+            self._be_present,
+            self._be_present,
+            self._fly_canary,
+            self._lose,
+            self._say,
+        ]
         for self._round in range(ROUNDS):
             now_s += self._dice.choice(PAUSES_S) + self._dice.choice([0, 0.001, 0.000_001])
             self._subject.set_clock(now_s)
@@ -124,10 +133,13 @@ class History:
         await self._subject.heads.renew(UPLOADS)
 
     async def _follow(self, now_s: float) -> Any:
+        return [await self._change_follows() for _ in range(8)]
+
+    async def _change_follows(self) -> Any:
         dice, keys = self._dice, self._subject.keys
         user_id, node = dice.choice(USERS), dice.choice(NODES)
         present = dice.sample(NODES, dice.randrange(len(NODES)))
-        pairs = [part for _ in range(dice.randrange(4)) for part in (dice.choice("+++-x."), f"v{dice.randrange(6)}")]
+        pairs = [part for _ in range(dice.randrange(4)) for part in (dice.choice("+++++-x."), f"v{dice.randrange(6)}")]
         settings: list[bytes | str | int] = [
             keys.user_channel(user_id),
             "PUBLISH",
@@ -142,20 +154,22 @@ class History:
 
     async def _be_present(self, now_s: float) -> Any:
         said = f"{{'said at': {now_s}}}\n"
-        call = Call(PRESENCE, [self._subject.keys.nodes], [self._dice.choice(NODES[:4]), 15_000, said])
-        answer = await self._subject.commands.run(call)
-        return sorted(zip(answer[::3], answer[1::3], answer[2::3], strict=True))
+        answers = []
+        for node in self._dice.sample(NODES, 3):
+            answer = await self._subject.commands.run(Call(PRESENCE, [self._subject.keys.nodes], [node, 15_000, said]))
+            answers.append(sorted(zip(answer[::3], answer[1::3], answer[2::3], strict=True)))
+        return answers
 
     async def _fly_canary(self, now_s: float) -> Any:
         channel = self._subject.keys.canary_channel("node", self._dice.randrange(2))
         return await self._subject.commands.run(Call(CANARY, [channel], ["PUBLISH", f"{now_s}", LIVES_S]))
 
     async def _lose(self, now_s: float) -> Any:
-        """Some key is gone, in one of the ways in which keys go."""
+        """Some key is gone, in one of the ways in which keys go, or lives longer than it should."""
         dice, keys = self._dice, self._subject.keys
         upload_id = dice.choice(UPLOADS)
         key = dice.choice([keys.head(upload_id), keys.digests(upload_id), keys.user(dice.choice(USERS))])
-        command = dice.choice([("DEL", key), ("PEXPIRE", key, 0), ("EXPIRE", key, -1)])
+        command = dice.choice([("DEL", key), ("PEXPIRE", key, 0), ("EXPIRE", key, -1), ("EXPIRE", key, 10 * LIVES_S)])
         return await self._subject.commands.execute(*command)
 
     async def _say(self, now_s: float) -> Any:

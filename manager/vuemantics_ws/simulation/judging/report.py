@@ -16,6 +16,7 @@ from vuemantics_ws.simulation.judging.history import SOON_S, History
 from vuemantics_ws.simulation.judging.injected import injected
 from vuemantics_ws.simulation.judging.latency import connect_time, latency_by_entry
 from vuemantics_ws.simulation.judging.percentiles import Durations
+from vuemantics_ws.simulation.judging.sound import sound
 from vuemantics_ws.simulation.log import Closed, FaultBegan, FaultEnded, Opened, Received, Record, Settled, Unreachable
 from vuemantics_ws.simulation.planning.plan import Plan
 
@@ -118,7 +119,7 @@ def judge_run(plan: Plan, records: Iterable[Record] | History, *, arm: Arm = "re
         cut_short=any(isinstance(record, Settled) and record.cut_short for record in history.records),
         lag_s=max(lags.at(0.99) if lags.count else 0.0, history.soon_s - SOON_S),
         laws=tuple(check_laws(history)),
-        rules=(generator(plan, history, latency, arm=arm), *([injected(plan, history)] if plan.faults else [])),
+        rules=tuple(_rules(plan, history, latency, arm)),
         expectations=tuple(check_expectations(plan, history, arm=arm, interrupted=interrupted)),
         published=dict(Counter(record.verdict or "failed" for record in published)),
         received=dict(Counter(record.action for record in received)),
@@ -136,6 +137,14 @@ def judge_run(plan: Plan, records: Iterable[Record] | History, *, arm: Arm = "re
         faults=tuple(_faults(history.records)),
         other_access=history.began.access if history.began.access != plan.access else "",
     )
+
+
+def _rules(plan: Plan, history: History, latency: Durations, arm: Arm) -> Iterator[Finding]:
+    yield generator(plan, history, latency, arm=arm)
+    if plan.faults:
+        yield injected(plan, history)
+    if arm == "virtual":
+        yield sound(history)
 
 
 def _faults(records: Iterable[Record]) -> Iterator[FaultSeen]:

@@ -5,6 +5,8 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vuemantics_ws.gateway.listening import BACKLOG
+from vuemantics_ws.simulation.clock.process import here
 from vuemantics_ws.simulation.network.transport import VirtualTransport
 
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 class Listener(asyncio.AbstractServer):
     """Accepts connections, each of which gets a protocol in the process that listens.
 
-    Its kernel accepts for it while it is paused. It has no ``sockets``; ``address`` is where it is reached.
+    Its kernel accepts for it while it is paused, as many as the backlog holds. It has no ``sockets``; ``address`` is where it
+    is reached.
     """
 
     sockets: tuple[()] = ()
@@ -24,10 +27,12 @@ class Listener(asyncio.AbstractServer):
     ):
         self.host = host
         self.address = address
-        self.make = make
         self.context = contextvars.copy_context()
+        self._make = make
         self._network = network
+        self._process = here()
         self._ends: dict[VirtualTransport, None] = {}
+        self._backlog: dict[VirtualTransport, None] = {}
         self._is_serving = True
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -52,9 +57,8 @@ class Listener(asyncio.AbstractServer):
         if self._is_serving:
             self._is_serving = False
             self._network.unlisten(self)
-            for end in list(self._ends):
-                if end.awaits_open:
-                    end.die()
+            for end in list(self._backlog):
+                end.die()
             self._wake()
 
     def close_clients(self) -> None:
@@ -72,10 +76,25 @@ class Listener(asyncio.AbstractServer):
             self._waiting.append(waiting)
             await waiting
 
+    # What the network asks and tells.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its kernel holds as many as it may for a process that takes none."""
+        return self._process is not None and self._process.is_paused and len(self._backlog) >= BACKLOG
+
     def add(self, end: VirtualTransport) -> None:
         self._ends[end] = None
+        self._backlog[end] = None
+
+    def accept(self, end: VirtualTransport) -> asyncio.BaseProtocol:
+        """It has been taken: make what speaks there."""
+        self._backlog.pop(end, None)
+        return self._make()
 
     def remove(self, end: VirtualTransport) -> None:
+        """It is over."""
+        self._backlog.pop(end, None)
         if end in self._ends:
             del self._ends[end]
             self._wake()

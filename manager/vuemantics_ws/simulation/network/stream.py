@@ -148,10 +148,36 @@ class Stream:
             if not isinstance(item, Mark):
                 self.passed_bytes += len(item)
 
-    def took(self, count: int) -> None:
-        """So many bytes were read: there is room for others."""
-        self.taken_bytes -= count
+    def take(self, bytes_max: int) -> bytes:
+        """Read the next of what has arrived, in one piece. There must be bytes, and no mark, in front."""
+        arrived = self.arrived
+        first = arrived[0]
+        assert not isinstance(first, Mark)
+        if len(arrived) == 1 and len(first) <= bytes_max:
+            arrived.clear()
+            data = first
+        else:
+            data = self._join(bytes_max)
+        self.taken_bytes -= len(data)
         self.writer.takes_more()
+        return data
+
+    def _join(self, bytes_max: int) -> bytes:
+        arrived = self.arrived
+        pieces: list[bytes] = []
+        left = bytes_max
+        while arrived and left:
+            piece = arrived[0]
+            if isinstance(piece, Mark):
+                break
+            if len(piece) > left:
+                arrived[0] = piece[left:]
+                piece = piece[:left]
+            else:
+                arrived.popleft()
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
 
     def drop_unread(self) -> int:
         """Forget what has arrived. Returns how many bytes nobody will read."""

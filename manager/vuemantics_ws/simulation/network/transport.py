@@ -10,22 +10,16 @@ import asyncio
 import contextvars
 import errno
 import os
-import random
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from vuemantics_ws.simulation.clock.process import here
+from vuemantics_ws.simulation.network.buffer import WriteBuffer
+from vuemantics_ws.simulation.network.slicer import Slicer
 from vuemantics_ws.simulation.network.stream import Mark, Stream
 
 READ_BYTES_MAX = 256 * 1024
 """What is handed to a protocol at once, as asyncio reads."""
-
-HIGH_WATER_BYTES = 64 * 1024
-"""What the writer's buffer holds before its protocol is paused, unless it says otherwise; asyncio's number."""
-
-SLICED_BYTES = 4 * 1024
-"""So much of what an end reads is handed over in slices, where it is sliced at all: handshakes, and the first messages."""
 
 
 class VirtualTransport(asyncio.Transport):
@@ -39,7 +33,7 @@ class VirtualTransport(asyncio.Transport):
         make: makes the protocol. Called once it is connected.
         shut: called when nothing of it is left but what is on its way.
         read_bytes_max: what is handed to the protocol at once.
-        slicer: the dice of the slices in which it first gets what it reads; None does not cut it.
+        slicer: cuts what the protocol first gets; None for nobody.
     """
 
     def __init__(
@@ -54,7 +48,7 @@ class VirtualTransport(asyncio.Transport):
         shut: Callable[["VirtualTransport"], None],
         addresses: dict[str, object],
         read_bytes_max: int = READ_BYTES_MAX,
-        slicer: random.Random | None = None,
+        slicer: Slicer | None = None,
     ) -> None:
         super().__init__(addresses)
         self.host = host
@@ -71,11 +65,8 @@ class VirtualTransport(asyncio.Transport):
         self._shut = shut
         self._read_bytes_max = read_bytes_max
         self._slicer = slicer
-        self._sliced_bytes = 0
-        self._buffer: deque[bytes] = deque()
-        self._buffer_bytes = 0
-        self._high_bytes, self._low_bytes = HIGH_WATER_BYTES, HIGH_WATER_BYTES // 4
-        self.awaits_open = True
+        self._buffer = WriteBuffer()
+        self._awaits_open = True
         self._is_made = False
         self._is_paused = False
         self._is_writer_paused = False
@@ -93,7 +84,7 @@ class VirtualTransport(asyncio.Transport):
 
     def begin(self, begun: Callable[[], None] | None = None) -> asyncio.BaseProtocol:
         """It is connected: make its protocol, which hears of it next. ``begun`` is called after that."""
-        self.awaits_open = False
+        self._awaits_open = False
         protocol = self._protocol = self._make()
         self._loop.call_soon(self._begin, begun, context=self.context)
         return protocol
@@ -161,8 +152,7 @@ class VirtualTransport(asyncio.Transport):
                 return
             if sent:
                 data = data[sent:]
-        self._buffer.append(data)
-        self._buffer_bytes += len(data)
+        self._buffer.add(data)
         self._pause_writer()
 
     def writelines(self, list_of_data: "Iterable[bytes | bytearray | memoryview[Any]]") -> None:
@@ -179,19 +169,13 @@ class VirtualTransport(asyncio.Transport):
             self._out.mark(Mark.END)
 
     def get_write_buffer_size(self) -> int:
-        return self._buffer_bytes
+        return self._buffer.size_bytes
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._low_bytes, self._high_bytes
+        return self._buffer.low_bytes, self._buffer.high_bytes
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if high is None:
-            high = HIGH_WATER_BYTES if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high_bytes, self._low_bytes = high, low
+        self._buffer.set_limits(high, low)
         self._pause_writer()
 
     # What the protocol does with it: ending.
@@ -218,7 +202,7 @@ class VirtualTransport(asyncio.Transport):
     @property
     def wants_to_know(self) -> bool:
         """Whether something that arrives concerns it now. It looks for itself when it reads again."""
-        return self._reads or self.awaits_open or self.is_shut
+        return self._reads or self._awaits_open or self.is_shut
 
     @property
     def told_in(self) -> contextvars.Context:
@@ -226,7 +210,7 @@ class VirtualTransport(asyncio.Transport):
 
     def landed(self) -> None:
         """Something has arrived."""
-        if self._reads or self.awaits_open:
+        if self._reads or self._awaits_open:
             if not self._will_read:
                 self._will_read = True
                 self._loop.call_soon(self._read, context=self.context)
@@ -239,7 +223,7 @@ class VirtualTransport(asyncio.Transport):
         """The same, told by the loop."""
         if self.is_shut:
             self._refuse()
-        elif self._reads or self.awaits_open:
+        elif self._reads or self._awaits_open:
             if not self._will_read:
                 self._read()
         elif self._buffer and self._in.is_reset:
@@ -267,7 +251,7 @@ class VirtualTransport(asyncio.Transport):
         stream = self._in
         stream.land()
         arrived = stream.arrived
-        if self.awaits_open and arrived:
+        if self._awaits_open and arrived:
             assert arrived.popleft() is Mark.OPEN
             self.begin()
             return
@@ -307,35 +291,12 @@ class VirtualTransport(asyncio.Transport):
             self._fail(error, "Fatal error: protocol.buffer_updated() call failed.")
 
     def _take(self, bytes_max: int) -> bytes:
-        """The next of what has arrived, in one piece."""
-        if self._slicer is not None:
-            bytes_max = self._slicer.randint(1, min(bytes_max, self._slicer.choice((1, 16, 256))))
-        arrived = self._in.arrived
-        first = arrived[0]
-        if len(arrived) == 1 and not isinstance(first, Mark) and len(first) <= bytes_max and self._slicer is None:
-            arrived.clear()
-            self._in.took(len(first))
-            return first
-        pieces: list[bytes] = []
-        size = 0
-        while arrived and size < bytes_max:
-            piece = arrived[0]
-            if isinstance(piece, Mark):
-                break
-            left = bytes_max - size
-            if len(piece) > left:
-                arrived[0] = piece[left:]
-                piece = piece[:left]
-            else:
-                arrived.popleft()
-            pieces.append(piece)
-            size += len(piece)
-        if self._slicer is not None:
-            self._sliced_bytes += size
-            if self._sliced_bytes >= SLICED_BYTES:
+        slicer = self._slicer
+        if slicer is not None:
+            bytes_max = slicer.next_bytes_max(bytes_max)
+            if slicer.is_done:
                 self._slicer = None
-        self._in.took(size)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self._in.take(bytes_max)
 
     def _read_end(self) -> None:
         try:
@@ -356,13 +317,8 @@ class VirtualTransport(asyncio.Transport):
         buffer = self._buffer
         if self._is_lost or not buffer or self._is_ghost:
             return
-        while buffer and (sent := self._out.put(buffer[0])):
-            self._buffer_bytes -= sent
-            if sent == len(buffer[0]):
-                buffer.popleft()
-            else:
-                buffer[0] = buffer[0][sent:]
-        if self._is_writer_paused and self._buffer_bytes <= self._low_bytes:
+        buffer.send(self._out)
+        if self._is_writer_paused and buffer.is_low:
             self._is_writer_paused = False
             self._tell("protocol.resume_writing() failed", lambda protocol: protocol.resume_writing())
         if not buffer:
@@ -373,7 +329,7 @@ class VirtualTransport(asyncio.Transport):
                 self._out.mark(Mark.END)
 
     def _pause_writer(self) -> None:
-        if self._buffer_bytes > self._high_bytes and not self._is_writer_paused:
+        if self._buffer.is_high and not self._is_writer_paused:
             self._is_writer_paused = True
             self._tell("protocol.pause_writing() failed", lambda protocol: protocol.pause_writing())
 
@@ -413,7 +369,6 @@ class VirtualTransport(asyncio.Transport):
         if self._is_lost:
             return
         self._buffer.clear()
-        self._buffer_bytes = 0
         self._is_closing = True
         self._reads = False
         self._lose(error)
@@ -442,7 +397,7 @@ class VirtualTransport(asyncio.Transport):
         if self.is_shut:
             return
         self.is_shut = True
-        self.awaits_open = False
+        self._awaits_open = False
         unread = self._in.drop_unread()
         if unread or not self._lingers:
             self._out.mark(Mark.RESET)

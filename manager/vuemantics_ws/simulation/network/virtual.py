@@ -22,6 +22,7 @@ from vuemantics_ws.simulation.network.connection import Connection
 from vuemantics_ws.simulation.network.dial import Dial
 from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.network.listener import Listener
+from vuemantics_ws.simulation.network.slicer import Slicer
 from vuemantics_ws.simulation.network.stream import WINDOW_BYTES, Hop, Stream
 from vuemantics_ws.simulation.network.transport import READ_BYTES_MAX, VirtualTransport
 
@@ -35,7 +36,10 @@ FIRST_PORT = 20_000
 FIRST_CLIENT_PORT = 49_152
 
 SLICED_SHARE = 0.25
-"""How many of the connections are sliced where slices are wanted."""
+"""How many of the ends are sliced where slices are wanted."""
+
+SYN_AGAIN_S = 1.0
+"""After so long, and twice as long each further time, a kernel knocks again that got no answer (RFC 6298 section 5.7)."""
 
 READS_OF_A_BUFFER = 8
 """A browser whose kernel holds little for it takes its buffer in so many reads: emptied at once, it would be read unevenly."""
@@ -200,7 +204,7 @@ class VirtualNetwork:
             raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
         address = (_name_of(host), port)
         number = self._dialed[origin] = self._dialed.get(origin, 0) + 1
-        dice = _dice_of(self._seed, f"{origin}/{number}")
+        dice = stream(self._seed, f"{origin}/{number}", "connection")
         await self._reach(address, origin, by)
         if by is not None:
             round_trip_s = 2 * by.latency_s
@@ -209,7 +213,10 @@ class VirtualNetwork:
         if round_trip_s:
             await asyncio.sleep(round_trip_s)
             await self._reach(address, origin, by)
-        listener = self._listeners.get(address)
+        again_s = SYN_AGAIN_S
+        while (listener := self._listeners.get(address)) is not None and listener.is_full:
+            await asyncio.sleep(again_s)
+            again_s *= 2
         if listener is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"Connect call failed {address!r}")
         connection = self._join(listener, make, origin, by, receive_buffer_bytes, dice)
@@ -253,7 +260,7 @@ class VirtualNetwork:
             lanes: Any = by.lanes(self.loop.time() - 2 * by.latency_s)
             window_bytes = by.window_bytes
         elif self._latency.high:
-            lanes = Hop(self._latency, dice), Hop(self._latency, random.Random(dice.random()))  # noqa: S311 - see dice.py
+            lanes = Hop(self._latency, dice), Hop(self._latency, _own(dice))
             window_bytes = WINDOW_BYTES
         else:
             lanes, window_bytes = (None, None), WINDOW_BYTES
@@ -275,7 +282,7 @@ class VirtualNetwork:
 
         connection.server = listener.context.copy().run(
             lambda: VirtualTransport(
-                listener.host, outward, inward, listener.make,
+                listener.host, outward, inward, lambda: listener.accept(connection.server),
                 loop=self.loop, nowhere=self.nowhere, shut=shut, addresses={"sockname": theirs, "peername": ours},
                 slicer=self._slicer(dice),
             )
@@ -287,14 +294,13 @@ class VirtualNetwork:
                 barrier.add(connection)
         return connection
 
-    def _slicer(self, dice: random.Random) -> random.Random | None:
-        if not self._slices or dice.random() >= SLICED_SHARE:
-            return None
-        return random.Random(dice.random())  # noqa: S311 - the same luck again is what a simulation is for
+    def _slicer(self, dice: random.Random) -> Slicer | None:
+        return Slicer(_own(dice)) if self._slices and dice.random() < SLICED_SHARE else None
 
 
-def _dice_of(seed: int, connection: str) -> random.Random:
-    return stream(seed, connection, "connection")
+def _own(dice: random.Random) -> random.Random:
+    """Dice of their own for one thing of a connection, so that no other thing shifts what they show."""
+    return random.Random(dice.random())  # noqa: S311 - the same luck again is what a simulation is for
 
 
 def _name_of(host: str | None) -> str:

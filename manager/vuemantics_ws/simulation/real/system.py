@@ -16,6 +16,7 @@ from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import ONE, Log, NodeExited
 from vuemantics_ws.simulation.network.lanes import Network
+from vuemantics_ws.simulation.plain import SETTLES_S, PlainPublishers
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.real.dialing import RECEIVE_BUFFER_BYTES, tcp
@@ -23,7 +24,6 @@ from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
 from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.real.link import through
 from vuemantics_ws.simulation.real.node import GATEWAY, Node
-from vuemantics_ws.simulation.real.plain import SETTLES_S, PlainPublishers
 from vuemantics_ws.simulation.real.worker import Workers
 from vuemantics_ws.simulation.site import Rules, Target, rules_at, settings_of, tokens_at, tokens_for
 from vuemantics_ws.simulation.system import Place, Route
@@ -62,6 +62,7 @@ class RealSystem:
         """How plain workers publish where there is a Redis."""
         self.tokens = tokens_for(self._settings, clock)
         self.rules = Rules.of(self._settings, self._settings.resolved_access)
+        self.beyond = None
         self.is_shared = target is not None
         self.measures_every_s = MEASURE_EVERY_S
         self._to_redis: dict[str, TcpProxy] = {}
@@ -121,7 +122,7 @@ class RealSystem:
         await self._start_proxies()
         if self.redis is not None and any(not upload.versioned for upload in self._plan.uploads):
             settles_s = SETTLES_S if any(fault.loses_data for fault in self._plan.faults) else 0.0
-            plain = PlainPublishers(self.redis.port, redis_prefix=self._settings.redis_prefix, settles_s=settles_s)
+            plain = PlainPublishers("127.0.0.1", self.redis.port, redis_prefix=self._settings.redis_prefix, settles_s=settles_s)
             self.plain = await self._all.enter_async_context(plain)
 
     async def _add_place(self, name: str, url: str, control_url: str) -> tuple[Place, Control]:
@@ -218,7 +219,7 @@ class RealSystem:
 
     # How clients reach it.
 
-    def route(self, client: PlannedClient, number: int, *, slowly: bool, network: Network | None = None) -> Route:
+    def route(self, client: PlannedClient, *, slowly: bool, network: Network | None = None) -> Route:
         uri = parse_uri(self.places[0].url)
         buffer_bytes = RECEIVE_BUFFER_BYTES if slowly else None
         ways = []
@@ -227,7 +228,7 @@ class RealSystem:
             by = ("127.0.0.1", proxy.port) if proxy is not None else _address(place.url)
             dial = tcp(uri, receive_buffer_bytes=buffer_bytes, by=by)
             ways.append((place, dial if network is None else through(network, dial, self._now)))
-        return Route(client, number, ways)
+        return Route(client, ways)
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -32,6 +32,10 @@ class Middle(Protocol):
         """Between it and a node."""
         ...
 
+    def fall_behind(self, behind_s: float) -> None:
+        """At its next start it is a replica that had not heard the last seconds. It must not run."""
+        ...
+
     async def open(self) -> None: ...
     async def close(self) -> None: ...
 
@@ -50,6 +54,9 @@ class Alone:
 
     def barrier(self, name: str) -> Barrier:
         raise AssertionError("there is nothing to part it from")
+
+    def fall_behind(self, behind_s: float) -> None:
+        raise AssertionError("there is nothing that could fall behind")
 
     async def open(self) -> None:
         pass

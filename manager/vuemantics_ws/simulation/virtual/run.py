@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.running import StillRunning, run_virtually
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
 from vuemantics_ws.simulation.dice import Spread, stream
 from vuemantics_ws.simulation.judging.expectations import all_have_come
@@ -15,8 +17,12 @@ from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log, to_ndjson
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.site import settings_of
+from vuemantics_ws.simulation.virtual.around_hub import AroundHub
+from vuemantics_ws.simulation.virtual.around_redis import AroundRedis
 from vuemantics_ws.simulation.virtual.middle import Alone, Middle
 from vuemantics_ws.simulation.virtual.system import VirtualSystem
+from vuemantics_ws.simulation.virtual.troubles import Troubles
 from vuemantics_ws.simulation.world import World
 
 LATENCY = Spread(0.00005, 0.002)
@@ -58,15 +64,16 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
         VirtualFault: it came to no end.
     """
     live = LiveHistory(log)
-    loop = VirtualLoop(dice=stream(plan.seed, "loop", "order") if options.shuffle else None)
-    network = VirtualNetwork(seed=plan.seed, latency=LATENCY, slices=options.slices, loop=loop)
-    loop.network = network
-    middle = _middle_of(plan, options)
+    settings = settings_of(plan, secret=f"{stream(plan.seed, 'nodes', 'secret').getrandbits(256):064x}")
 
-    def make_system(now: Callable[[], float]) -> VirtualSystem:
-        return VirtualSystem(plan, log, middle, now=now, network=network, loop=loop)
+    async def play(loop: VirtualLoop) -> None:
+        network = VirtualNetwork(seed=plan.seed, latency=LATENCY, slices=options.slices, loop=loop)
+        loop.network = network
+        middle = _middle_of(plan, settings, options, network, loop)
 
-    async def play() -> None:
+        def make_system(now: Callable[[], float]) -> VirtualSystem:
+            return VirtualSystem(plan, log, settings, middle, now=now, network=network, loop=loop)
+
         world = World(
             plan,
             make_system,
@@ -75,14 +82,16 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
             holds=lambda: all_have_come(plan, live.history, arm="virtual"),
             live=live,
         )
-        await world.play()
+        troubles = Troubles(log, now=world.now)
+        with troubles.seen(loop):
+            await world.play()
+        if troubles.own:
+            raise VirtualFault(f"the simulator met a fault of its own: {troubles.own[0]}")
 
     try:
-        loop.run_until_complete(play())
-    except (Deadlock, BusyLoop) as error:
+        run_virtually(play, seed=plan.seed, shuffle=options.shuffle)
+    except (Deadlock, BusyLoop, StillRunning) as error:
         raise VirtualFault(str(error)) from error
-    finally:
-        loop.close()
     return VirtualRun(judge_run(plan, live.history, arm="virtual"), trace_hash(log))
 
 
@@ -90,5 +99,10 @@ def trace_hash(log: Log) -> str:
     return hashlib.sha256(to_ndjson(log)).hexdigest()
 
 
-def _middle_of(plan: Plan, options: VirtualOptions) -> Middle:
-    return Alone()
+def _middle_of(plan: Plan, settings: Settings, options: VirtualOptions, network: VirtualNetwork, loop: VirtualLoop) -> Middle:
+    if not plan.needs_redis:
+        return Alone()
+    kind = options.broker or ("redis" if any(fault.is_for_redis for fault in plan.faults) else "simulated")
+    if kind == "simulated":
+        return AroundHub(plan, settings)
+    return AroundRedis(plan, settings, network=network, loop=loop)

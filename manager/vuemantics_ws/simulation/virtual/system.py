@@ -5,16 +5,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
-from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import Log, NodeExited
 from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
-from vuemantics_ws.simulation.site import Rules, settings_of, tokens_for
+from vuemantics_ws.simulation.site import Rules, tokens_for
 from vuemantics_ws.simulation.system import Barrier, Place, Route
 from vuemantics_ws.simulation.virtual.control import VirtualControl, VirtualWorkers
 from vuemantics_ws.simulation.virtual.middle import Middle
@@ -32,6 +32,8 @@ class VirtualSystem:
     """All of it, ready between ``async with`` and its end.
 
     Args:
+        settings: of each node.
+        middle: what they are around.
         now: seconds since the scenario began.
     """
 
@@ -39,15 +41,16 @@ class VirtualSystem:
         self,
         plan: Plan,
         log: Log,
+        settings: Settings,
         middle: Middle,
         *,
         now: Callable[[], float],
         network: VirtualNetwork,
         loop: VirtualLoop,
     ) -> None:
-        settings = settings_of(plan, secret=f"{stream(plan.seed, 'nodes', 'secret').getrandbits(256):064x}")
         self.redis = middle.redis
         self.plain = middle.plain if any(not upload.versioned for upload in plan.uploads) else None
+        self.beyond = self
         self.is_shared = False
         self.died = asyncio.Event()
         """Never: a node of ours ends when it is told to, and whatever else befalls it is a fault that is told."""
@@ -138,9 +141,20 @@ class VirtualSystem:
         if self.redis is not None and self.redis.is_running:
             self.redis.resume()
 
+    # What virtual time alone can do.
+
+    def jump(self, place: Place, by_s: float) -> float:
+        clock = self._nodes[place.name].clock
+        before_s = clock.wall()
+        clock.jump(by_s)
+        return clock.wall() - before_s
+
+    def fall_behind(self, behind_s: float) -> None:
+        self._middle.fall_behind(behind_s)
+
     # How clients reach it.
 
-    def route(self, client: PlannedClient, number: int, *, slowly: bool, network: Network | None = None) -> Route:
+    def route(self, client: PlannedClient, *, slowly: bool, network: Network | None = None) -> Route:
         self._network.began_at_s = self._loop.time() - self._now()
         ways = []
         for node, place in zip(self._nodes.values(), self.places, strict=True):
@@ -152,4 +166,4 @@ class VirtualSystem:
                 receive_buffer_bytes=RECEIVE_BUFFER_BYTES if slowly else None,
             )
             ways.append((place, dial))
-        return Route(client, number, ways)
+        return Route(client, ways)

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.simulation.real.faults.redis_line import RedisLine
 from vuemantics_ws.simulation.real.own_process import OwnProcess
+from vuemantics_ws.simulation.redis_line import RedisLine
 
 PROGRAM = "redis-server"
 HOW_TO_GET_IT = "install it, for example with apt-get install redis-server or brew install redis"
@@ -34,7 +34,7 @@ class RedisProcess(OwnProcess):
         super().__init__("redis")
         self._program = program
         self.port = _free_port()
-        self.line = RedisLine(self.port)
+        self.line = RedisLine("127.0.0.1", self.port)
         """How the simulator itself speaks to it."""
 
     @property
@@ -92,7 +92,7 @@ class RedisProcess(OwnProcess):
         return next(line.partition(b":")[2] for line in said.splitlines() if line.startswith(b"run_id:"))
 
     async def _end(self) -> None:
-        await self.line.__aexit__(None, None, None)
+        self.line.hang_up()
         await super()._end()
 
 

@@ -14,8 +14,8 @@ Answer = bytes | int | list["Answer"] | None
 class RedisLine:
     """One connection, opened with the first command and again after whatever ended it. Use it as an async context manager."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, host: str, port: int) -> None:
+        self._address = host, port
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
 
@@ -25,7 +25,7 @@ class RedisLine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._hang_up()
+        self.hang_up()
 
     async def ask(self, *command: bytes | str, timeout_s: float = ANSWER_TIMEOUT_S) -> Answer:
         """One command and its answer.
@@ -38,10 +38,10 @@ class RedisLine:
                 async with asyncio.timeout(timeout_s):
                     return await self._ask(command)
             except (OSError, EOFError, ValueError) as error:
-                self._hang_up()
-                raise EnvironmentUnfit(f"redis at port {self._port} does not answer") from error
+                self.hang_up()
+                raise EnvironmentUnfit(f"redis at port {self._address[1]} does not answer") from error
             except BaseException:
-                self._hang_up()  # an answer that still comes must not be taken for the next one's
+                self.hang_up()  # an answer that still comes must not be taken for the next one's
                 raise
 
     async def next(self) -> Answer:
@@ -51,12 +51,12 @@ class RedisLine:
             EnvironmentUnfit: the connection has ended.
         """
         if self._line is None:
-            raise EnvironmentUnfit(f"nothing connects to redis at port {self._port}")
+            raise EnvironmentUnfit(f"nothing connects to redis at port {self._address[1]}")
         try:
             return await _read(self._line[0])
         except (OSError, EOFError, ValueError) as error:
-            self._hang_up()
-            raise EnvironmentUnfit(f"the connection to redis at port {self._port} was lost") from error
+            self.hang_up()
+            raise EnvironmentUnfit(f"the connection to redis at port {self._address[1]} was lost") from error
 
     async def answers(self, *, within_s: float = ANSWER_TIMEOUT_S) -> bool:
         """Whether it answers a ping in time."""
@@ -67,13 +67,14 @@ class RedisLine:
 
     async def _ask(self, command: tuple[bytes | str, ...]) -> Answer:
         if self._line is None:
-            self._line = await asyncio.open_connection("127.0.0.1", self._port)
+            self._line = await asyncio.open_connection(*self._address)
         reader, writer = self._line
         words = [word.encode() if isinstance(word, str) else word for word in command]
         writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
         return await _read(reader)
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """End the connection. The next command opens another."""
         if self._line is not None:
             self._line[1].transport.abort()
             self._line = None

@@ -10,9 +10,9 @@ from typing import Self
 
 from vuemantics_ws.brokers.redis.heads import read_state
 from vuemantics_ws.client.control import Receipt
-from vuemantics_ws.core.upload import Event
+from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.simulation.real.faults.redis_line import RedisLine
+from vuemantics_ws.simulation.redis_line import RedisLine
 
 HEARD_WITHIN_S = 1.0
 """An event of which nothing has been heard for so long was refused, or nobody adopted it."""
@@ -27,21 +27,49 @@ DIRECT = b"!"
 """How a message begins that is no state."""
 
 
-class PlainPublishers:
-    """Publishes for all plain workers of a run, and listens to what comes of it. Use it as an async context manager.
+class Hearing:
+    """What is heard of the events of plain publishers.
 
     Args:
         settles_s: how long after an event was first heard of its version may still change.
     """
 
-    def __init__(self, port: int, *, redis_prefix: str, settles_s: float = 0.0) -> None:
+    def __init__(self, *, settles_s: float = 0.0) -> None:
         self._settles_s = settles_s
-        self._speaking = RedisLine(port)
-        self._listening = RedisLine(port)
-        self._pattern = f"{redis_prefix}state:*"
         self._waiting: dict[bytes, asyncio.Future[None]] = {}
         self._newest: dict[bytes, Receipt] = {}
         """Both by the digest of an event."""
+
+    def expect(self, digest: bytes) -> bool:
+        """An event is said. Whether anything will be heard of it: of a copy nothing is."""
+        is_copy = digest in self._waiting
+        if not is_copy:
+            self._waiting[digest] = asyncio.get_running_loop().create_future()
+        return not is_copy
+
+    def hear(self, head: Head) -> None:
+        """This is a state."""
+        self._newest[head.digest] = Receipt("", "accepted", head.version.attempt, head.version.seq, None)
+        waiting = self._waiting.get(head.digest)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    async def heard(self, digest: bytes) -> Receipt | None:
+        """What became of an event; None where nothing was heard in time."""
+        await asyncio.wait([self._waiting[digest]], timeout=HEARD_WITHIN_S)
+        if digest in self._newest:
+            await asyncio.sleep(self._settles_s)
+        return self._newest.get(digest)
+
+
+class PlainPublishers:
+    """Publishes for all plain workers of a run, and listens to what comes of it. Use it as an async context manager."""
+
+    def __init__(self, host: str, port: int, *, redis_prefix: str, settles_s: float = 0.0) -> None:
+        self._speaking = RedisLine(host, port)
+        self._listening = RedisLine(host, port)
+        self._pattern = f"{redis_prefix}state:*"
+        self._events = Hearing(settles_s=settles_s)
         self._hearing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -55,8 +83,8 @@ class PlainPublishers:
         if self._hearing is not None:
             self._hearing.cancel()
             await asyncio.wait([self._hearing])
-        await self._listening.__aexit__(None, None, None)
-        await self._speaking.__aexit__(None, None, None)
+        self._listening.hang_up()
+        self._speaking.hang_up()
 
     async def publish(self, event: bytes) -> bytes | None:
         """Say it, and go on. Returns by what to ask for what became of it; None for a copy, of which nothing will be heard.
@@ -64,19 +92,13 @@ class PlainPublishers:
         What Redis does not take is lost: such a publisher tries nothing again.
         """
         read = Event.read(event)
-        is_copy = read.digest in self._waiting
-        if not is_copy:
-            self._waiting[read.digest] = asyncio.get_running_loop().create_future()
+        is_news = self._events.expect(read.digest)
         with contextlib.suppress(EnvironmentUnfit):  # which it logs and forgets
             await self._speaking.ask("PUBLISH", f"upload:{read.upload_id}", event)
-        return None if is_copy else read.digest
+        return read.digest if is_news else None
 
     async def heard(self, digest: bytes) -> Receipt | None:
-        """What became of it; None where nothing was heard in time."""
-        await asyncio.wait([self._waiting[digest]], timeout=HEARD_WITHIN_S)
-        if digest in self._newest:
-            await asyncio.sleep(self._settles_s)
-        return self._newest.get(digest)
+        return await self._events.heard(digest)
 
     async def _hear(self) -> None:
         while True:
@@ -91,11 +113,7 @@ class PlainPublishers:
                 and isinstance(said[3], bytes)
                 and not said[3].startswith(b"!")
             ):
-                head = read_state(said[3], 0.0).head
-                self._newest[head.digest] = Receipt("", "accepted", head.version.attempt, head.version.seq, None)
-                waiting = self._waiting.get(head.digest)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(None)
+                self._events.hear(read_state(said[3], 0.0).head)
 
     async def _return(self) -> None:
         while True:
