@@ -208,7 +208,7 @@ class World:
             if is_far:
                 profile = client.network or NetworkProfile()
                 network = self._networks[client.name] = Network(profile, seed=self._plan.seed, client=client.name)
-            route = system.route(client, client.number, slowly=is_far or client.reading is not None, network=network)
+            route = system.route(client, slowly=is_far or client.reading is not None, network=network)
             browser = Browser(
                 client.name,
                 uri=uri,
