@@ -214,7 +214,8 @@ class TestSweep:
         (suite,) = ET.parse(results).getroot()
         failed = [str(case.get("name")) for case in suite.findall("testcase") if case.find("failure") is not None]
         assert failed == [f"terminal: all clients learn that all uploads completed within 1s (seed {failing})"]
-        assert len(suite.findall("testcase")) == 11
+        names = [str(case.get("name")) for case in suite.findall("testcase")]
+        assert len(set(names)) == len(names) > 10
 
     def test_json_is_one_object(self, tmp_path: Path) -> None:
         failing = lowest_failing(UNLUCKY)
@@ -230,7 +231,7 @@ class TestSweep:
     def test_several_files_are_swept_one_after_the_other(self, tmp_path: Path) -> None:
         good, bad = written(tmp_path, SMALL, "good.yaml"), written(tmp_path, UNLUCKY, "bad.yaml")
 
-        outcome = run("simulate", bad, good, "--sweep", "1..50", "--jobs", "1", "--json")
+        outcome = run("simulate", bad, good, "--sweep", "1..20", "--jobs", "1", "--json")
 
         assert outcome.code == 1
         assert [(each["scenario"], each["holds"]) for each in outcome.objects[0]["runs"]] == [
