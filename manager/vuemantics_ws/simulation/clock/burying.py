@@ -1,5 +1,6 @@
 """What is done with the dead when a run is over."""
 
+import asyncio
 import gc
 import logging
 import sys
@@ -30,24 +31,32 @@ def bury(loop: VirtualLoop) -> None:
         for process in loop.dead:
             for left in process.remains:
                 if isinstance(left, VirtualTask):
-                    process.context.copy().run(_end, left.get_coro())
+                    process.context.copy().run(_end, loop, left)
             process.remains.clear()
             process.held.clear()
         loop.dead.clear()
         gc.collect()
 
 
-def _end(coroutine: Any) -> None:
-    for _ in range(TRIES_MAX):
-        try:
-            coroutine.close()
-        except RuntimeError:  # it awaits something, or failed
-            continue
-        except BaseException:  # noqa: BLE001 - whatever it is, it is over now
-            return
-        else:
-            return
-    _UNDYING.append(coroutine)
+def _end(loop: VirtualLoop, task: VirtualTask[Any]) -> None:
+    """As if it ran: who catches everything and tries again would do so for ever where all that it calls is refused."""
+    coroutine: Any = task.get_coro()
+    asyncio._set_running_loop(loop)
+    asyncio.tasks._enter_task(loop, task)
+    try:
+        for _ in range(TRIES_MAX):
+            try:
+                coroutine.close()
+            except RuntimeError:  # it awaits something, or failed
+                continue
+            except BaseException:  # noqa: BLE001 - whatever it is, it is over now
+                return
+            else:
+                return
+        _UNDYING.append(coroutine)
+    finally:
+        asyncio.tasks._leave_task(loop, task)
+        asyncio._set_running_loop(None)
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def _end_the_rest(loop: VirtualLoop, *, failed: bool) -> None:
     try:
         left = loop.run_until_complete(_end_tasks(loop))
         loop.run_until_complete(loop.shutdown_asyncgens())
+        gc.collect()  # while whoever hears of what went wrong can still be told
     except (Deadlock, BusyLoop):
         if not failed:
             raise

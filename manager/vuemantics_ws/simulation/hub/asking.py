@@ -67,3 +67,4 @@ class Asking:
     def _fail(answered: "asyncio.Future[Any]", why: str) -> None:
         if not answered.done():
             answered.set_exception(BrokerAway(why))
+            answered.exception()  # so that nobody complains where whoever waited is dead

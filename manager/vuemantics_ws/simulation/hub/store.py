@@ -128,10 +128,13 @@ class Store:
         """The same as it was at this time, and how many things are undone by that."""
         assert self._journal is not None, "this one remembers nothing"
         before = Store(self.limits, keeps_journal=True)
-        until = [entry for entry in self._journal if entry[0] <= at]
-        for _, do, arguments in until:
-            do(before, *arguments)
-        return len(self._journal) - len(until), before
+        undone = 0
+        for when, do, arguments in self._journal:
+            if when <= at:
+                do(before, *arguments)
+            else:
+                undone += do is not Store.unwatched
+        return undone, before
 
     def _note(self, now: float, do: Callable[..., object], *arguments: Any) -> None:
         assert self._journal is not None
