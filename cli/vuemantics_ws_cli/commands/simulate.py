@@ -214,11 +214,15 @@ def simulate(
     turns: Sequence[Turn]
     if virtual or sweep is not None or replay is not None:
         _refuse_of_real_time(context, "--replay" if replay is not None else "--sweep" if sweep is not None else "--virtual")
-        from vuemantics_ws_cli.simulating.wanted_virtual import Wanted, read_virtual
+        from vuemantics_ws_cli.simulating.wanted_virtual import Wanted, read_replay, read_virtual
 
         if jobs is not None and sweep is None:
             _refuse("--jobs: expected --sweep, too", "jobs")
-        turns = read_virtual(scenarios or [], Wanted(seed, sweep, jobs, broker.value if broker else None, shrink))
+        if replay is not None:
+            _refuse_of_others(context)
+            turns = [read_replay(replay)]
+        else:
+            turns = read_virtual(scenarios or [], Wanted(seed, sweep, jobs, broker.value if broker else None, shrink))
     else:
         _refuse_of_virtual_time(context)
         from vuemantics_ws_cli.simulating.wanted import Server, read_scenarios, read_visitors
@@ -247,6 +251,14 @@ def _refuse_of_virtual_time(context: typer.Context) -> None:
         if was_typed(context, name):
             beside = "--sweep" if name == "jobs" else "--virtual or --sweep"
             _refuse(f"--{name}: expected {beside}, too", name)
+
+
+def _refuse_of_others(context: typer.Context) -> None:
+    """A trace says itself what was played."""
+    for name in ("scenarios", "seed", "sweep", "broker", "shrink"):
+        if was_typed(context, name):
+            option = "SCENARIO" if name == "scenarios" else f"--{name}"
+            _refuse(f"{option}: the trace says itself what was played: expected it or --replay, got both", name)
 
 
 def _refuse(message: str, name: str) -> NoReturn:

@@ -25,6 +25,10 @@ class OutputFile:
             except OSError as error:
                 raise BadSetting(f"{option}: {path} cannot be written: {_reason(error)}", setting=option) from None
 
+    @property
+    def is_wanted(self) -> bool:
+        return self._file is not None
+
     def write(self, data: bytes) -> None:
         if self._file is not None and self._failed is None:
             try:

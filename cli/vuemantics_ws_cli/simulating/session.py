@@ -11,6 +11,7 @@ from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.simulating.cutting_short import Deadline
 from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.output_file import OutputFile
+from vuemantics_ws_cli.simulating.playing import Play
 from vuemantics_ws_cli.simulating.telling import tell, tell_as_json
 from vuemantics_ws_cli.views.junit import junit
 from vuemantics_ws_cli.views.results import Played, Swept
@@ -65,8 +66,11 @@ class Session:
         try:
             for each in turns:
                 log = Log()
-                log.listen(lambda record: self._trace.write(to_ndjson([record])))
+                if isinstance(each, Play):
+                    log.listen(lambda record: self._trace.write(to_ndjson([record])))  # what is killed has been seen
                 ended = each.play(log, quiet=self._as_json, time_limit_s=deadline.left_s)
+                if ended.trace is not None and self._trace.is_wanted:
+                    self._trace.write(ended.trace())
                 if ended.result is not None:
                     results.append(ended.result)
                     if not self._as_json:

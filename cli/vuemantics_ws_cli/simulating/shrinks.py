@@ -17,7 +17,7 @@ from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.simulating.cutting_short import Deadline, Limit, cut_short
 from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.moving import moving
-from vuemantics_ws_cli.simulating.virtual import VirtualPlay
+from vuemantics_ws_cli.simulating.virtual import Command, VirtualPlay
 from vuemantics_ws_cli.views.moving import shrink_line
 from vuemantics_ws_cli.views.results import Played
 from vuemantics_ws_cli.views.size import Size
@@ -25,14 +25,15 @@ from vuemantics_ws_cli.views.size import Size
 NAMES_MAX = 1000
 
 
-def shrink_where_it_failed(what: VirtualPlay, ended: Ended, *, quiet: bool, deadline: Deadline) -> Ended:
+def shrink_where_it_failed(what: VirtualPlay, command: Command, ended: Ended, *, quiet: bool, deadline: Deadline) -> Ended:
     """What has failed is made smaller; all else is left as it is."""
     if ended.code is not ExitCode.FAILED or not isinstance(ended.result, Played):
         return ended
-    return _shrink(what, ended.result, quiet=quiet, time_limit_s=deadline.left_s)
+    shrunk = _shrink(what, command, ended.result, quiet=quiet, time_limit_s=deadline.left_s)
+    return shrunk._replace(trace=ended.trace)
 
 
-def _shrink(what: VirtualPlay, failed: Played, *, quiet: bool, time_limit_s: float | None) -> Ended:
+def _shrink(what: VirtualPlay, command: Command, failed: Played, *, quiet: bool, time_limit_s: float | None) -> Ended:
     """Look for the smallest scenario that fails as this one does, and write it. ``failed`` comes back with its file.
 
     Being cut short leaves the smallest that was found until then.
@@ -62,7 +63,7 @@ def _shrink(what: VirtualPlay, failed: Played, *, quiet: bool, time_limit_s: flo
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED
     file = _write(f"{name.removesuffix(SUFFIX)}{SUFFIX}", to_yaml(_with_variables(newest.data, what.text)))
-    again = what.command._replace(scenario=file).of_seed(seed)
+    again = command._replace(scenario=file).of_seed(seed)
     if not quiet:
         say(shrink_line(name, newest, size=None))
         say(f"written to {file}; play it with: {again}")

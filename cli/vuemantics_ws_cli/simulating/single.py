@@ -6,13 +6,14 @@ from vuemantics_ws.simulation.log import Log
 from vuemantics_ws_cli.simulating.cutting_short import Deadline
 from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.shrinks import shrink_where_it_failed
-from vuemantics_ws_cli.simulating.virtual import VirtualPlay, play_virtually, tell_beforehand
+from vuemantics_ws_cli.simulating.virtual import Command, VirtualPlay, play_virtually, tell_beforehand
 
 
 class SinglePlay(NamedTuple):
     """What is to be played. Where ``shrink``, a scenario that fails is made smaller."""
 
     what: VirtualPlay
+    command: Command
     shrink: bool = False
 
     def play(self, log: Log, *, quiet: bool, time_limit_s: float | None) -> Ended:
@@ -21,4 +22,6 @@ class SinglePlay(NamedTuple):
         if not quiet:
             tell_beforehand(f"{plan.scenario.name}, seed {plan.seed}", plan, self.what.settings)
         ended = play_virtually(self.what, log, quiet=quiet, time_limit_s=deadline.left_s)
-        return shrink_where_it_failed(self.what, ended, quiet=quiet, deadline=deadline) if self.shrink else ended
+        if self.shrink:
+            return shrink_where_it_failed(self.what, self.command, ended, quiet=quiet, deadline=deadline)
+        return ended

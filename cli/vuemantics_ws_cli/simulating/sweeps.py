@@ -14,7 +14,7 @@ from vuemantics_ws_cli.simulating.cutting_short import Deadline, Limit, cut_shor
 from vuemantics_ws_cli.simulating.ended import Ended
 from vuemantics_ws_cli.simulating.moving import moving
 from vuemantics_ws_cli.simulating.shrinks import shrink_where_it_failed
-from vuemantics_ws_cli.simulating.virtual import VirtualPlay, play_virtually, tell_beforehand
+from vuemantics_ws_cli.simulating.virtual import Command, VirtualPlay, play_virtually, tell_beforehand
 from vuemantics_ws_cli.views.moving import sweep_line
 from vuemantics_ws_cli.views.results import Played, Swept
 from vuemantics_ws_cli.views.size import Size
@@ -28,6 +28,7 @@ class SweepPlay(NamedTuple):
     seeds: range
     jobs: int
     first: VirtualPlay
+    command: Command
     shrink: bool = False
 
     def play(self, log: Log, *, quiet: bool, time_limit_s: float | None) -> Ended:
@@ -40,7 +41,7 @@ class SweepPlay(NamedTuple):
         clock = SystemClock()
         began_at = clock.monotonic()
         result = SweepResult(self.seeds)
-        swept = Swept(scenario.name, result, self.first.command.of_seeds(self.seeds), self.first.settings)
+        swept = Swept(scenario.name, result, self.command.of_seeds(self.seeds), self.first.settings)
         limit, deadline = Limit(), Deadline(time_limit_s)
 
         def line(size: Size | None) -> Text:
@@ -59,14 +60,15 @@ class SweepPlay(NamedTuple):
     def _once_more(self, swept: Swept, failed: Outcome, log: Log, *, quiet: bool, deadline: Deadline) -> Ended:
         """The seed that failed, for what led there; it must come out as it did."""
         plan = make_plan(self.first.plan.scenario, failed.seed)
-        what = self.first._replace(plan=plan)
+        what = self.first._replace(plan=plan, replay=self.command.of_seed(failed.seed))
         ended = play_virtually(what, log, quiet=quiet, time_limit_s=deadline.left_s)
         failure = ended.result if isinstance(ended.result, Played) else None
         if ended.code not in (ExitCode.INTERRUPTED, ExitCode.TIMED_OUT) and not _is_same(failed, failure):
-            return Ended(ExitCode.NOT_DETERMINISTIC, swept._replace(failure=failure, other_hash=failed.trace_hash))
+            swept = swept._replace(failure=failure, other_hash=failed.trace_hash)
+            return Ended(ExitCode.NOT_DETERMINISTIC, swept, ended.trace)
         if self.shrink:
-            ended = shrink_where_it_failed(what, ended, quiet=quiet, deadline=deadline)
-        return Ended(ended.code, swept._replace(failure=ended.result if isinstance(ended.result, Played) else None))
+            ended = shrink_where_it_failed(what, self.command, ended, quiet=quiet, deadline=deadline)
+        return ended._replace(result=swept._replace(failure=ended.result if isinstance(ended.result, Played) else None))
 
 
 def _is_same(outcome: Outcome, played: Played | None) -> bool:

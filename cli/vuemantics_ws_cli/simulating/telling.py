@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import to_builtins
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vuemantics_ws.simulation.judging.report import to_json
 from vuemantics_ws.simulation.versions import versions
 from vuemantics_ws_cli.console import emit, json_line, stdout
+from vuemantics_ws_cli.views.difference import difference_lines
 from vuemantics_ws_cli.views.results import Played, Swept
 from vuemantics_ws_cli.views.swept import swept_summary, swept_table
 from vuemantics_ws_cli.views.verdict import verdict
@@ -18,6 +20,8 @@ def tell(result: Played | Swept) -> None:
     """The verdict for a person."""
     if isinstance(result, Played):
         stdout().print(_verdict(result))
+        if result.difference is not None:
+            stdout().print(difference_lines(result.difference, result.report))
         return
     if result.failure is not None:
         stdout().print(_verdict(result.failure))
@@ -61,6 +65,10 @@ def _played(played: Played) -> dict[str, Any]:
         said |= {"trace_hash": virtual.trace_hash, "settings": dict(virtual.settings)}
         said |= {"fault": virtual.fault} if virtual.fault is not None else {}
     said |= {"shrunk": played.shrunk} if played.shrunk is not None else {}
+    if (difference := played.difference) is not None:
+        told = {"number": difference.number, "fields": list(difference.fields)}
+        told |= {"then": to_builtins(difference.expected), "now": to_builtins(difference.got)}
+        said |= {"holds": False, "difference": told}
     return {**said, "versions": versions(), "replay": played.replay}
 
 

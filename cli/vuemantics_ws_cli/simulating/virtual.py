@@ -1,6 +1,9 @@
 """A plan played in virtual time and judged, with what is shown of it meanwhile."""
 
+import os
 import shlex
+from dataclasses import asdict
+from functools import partial
 from typing import NamedTuple
 
 from rich.text import Text
@@ -8,9 +11,11 @@ from rich.text import Text
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.gateway.settings import SETTINGS
 from vuemantics_ws.simulation.judging.report import judge_run
-from vuemantics_ws.simulation.log import Began, Log
+from vuemantics_ws.simulation.log import Began, Log, to_ndjson
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.replaying import played, to_trace
 from vuemantics_ws.simulation.site import settings_of
+from vuemantics_ws.simulation.versions import versions
 from vuemantics_ws.simulation.virtual import run
 from vuemantics_ws_cli.console import complain, printable, say, stderr
 from vuemantics_ws_cli.exit_codes import ExitCode
@@ -43,20 +48,29 @@ class Command(NamedTuple):
 
 
 class VirtualPlay(NamedTuple):
-    """What is to be played: the plan that was made of ``text``."""
+    """What is to be played: the plan that was made of ``text``. ``replay`` is the command line for it."""
 
     plan: Plan
     options: run.VirtualOptions
-    command: Command
     text: str
-
-    @property
-    def replay(self) -> str:
-        return self.command.of_seed(self.plan.seed)
+    replay: str
 
     @property
     def settings(self) -> dict[str, str]:
         return settings_told(self.plan, self.options)
+
+    def trace(self, log: Log) -> bytes:
+        """What happened, with all that it takes to play it again."""
+        first = played(
+            self.text,
+            log,
+            seed=self.plan.seed,
+            arm="virtual",
+            options=asdict(self.options),
+            versions=versions(),
+            environment=os.environ,
+        )
+        return to_trace(first, log)
 
 
 def settings_told(plan: Plan, options: run.VirtualOptions) -> dict[str, str]:
@@ -114,14 +128,14 @@ def play_virtually(what: VirtualPlay, log: Log, *, quiet: bool, time_limit_s: fl
             report, trace_hash = run.run_virtual(plan, log, options=what.options)
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED
-        return Ended(code, _as_far_as(what, log, Virtual(settings)))
+        return Ended(code, _as_far_as(what, log, Virtual(settings)), partial(to_ndjson, log))
     except run.VirtualFault as fault:
-        played = _as_far_as(what, log, Virtual(settings, fault=fault.message))
-        if played is None and not quiet:
+        seen = _as_far_as(what, log, Virtual(settings, fault=fault.message))
+        if seen is None and not quiet:
             complain(fault.message, fault.hint)
-        return Ended(ExitCode.FAILED, played)
-    played = Played(report, what.replay, Virtual(settings, trace_hash))
-    return Ended(ExitCode.OK if report.holds else ExitCode.FAILED, played)
+        return Ended(ExitCode.FAILED, seen, partial(to_ndjson, log))
+    code = ExitCode.OK if report.holds else ExitCode.FAILED
+    return Ended(code, Played(report, what.replay, Virtual(settings, trace_hash)), partial(what.trace, log))
 
 
 def _as_far_as(what: VirtualPlay, log: Log, virtual: Virtual) -> Played | None:

@@ -1,15 +1,21 @@
 """What the options of ``simulate`` ask for in virtual time."""
 
 import os
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import ValidationError, convert
 
 from vuemantics_ws.errors import BadScenario, BadSetting
 from vuemantics_ws.simulation.format.amounts import Seeds, read_seeds
 from vuemantics_ws.simulation.format.bundled import resolve_scenario
 from vuemantics_ws.simulation.format.reader import parse_scenario, read_text
 from vuemantics_ws.simulation.planning.plan import make_plan
+from vuemantics_ws.simulation.replaying import plan_of, read_trace
 from vuemantics_ws.simulation.virtual.run import VirtualOptions
+from vuemantics_ws_cli.simulating.replays import ReplayPlay
 from vuemantics_ws_cli.simulating.single import SinglePlay
 from vuemantics_ws_cli.simulating.sweeps import SweepPlay
 from vuemantics_ws_cli.simulating.virtual import Command, VirtualPlay
@@ -52,9 +58,28 @@ def _read(scenario: str, wanted: Wanted, options: VirtualOptions, command: Comma
     seeds = _seeds(wanted.sweep, read.sweep, scenario) if wanted.sweep is not None else None
     if seeds is None:
         seed = read.seed if wanted.seed is None else wanted.seed
-        return SinglePlay(VirtualPlay(make_plan(read, seed), options, command, text), wanted.shrink)
-    first = VirtualPlay(make_plan(read, seeds[0]), options, command, text)
-    return SweepPlay(seeds, min(wanted.jobs or cores(), len(seeds)), first, wanted.shrink)
+        what = VirtualPlay(make_plan(read, seed), options, text, command.of_seed(seed))
+        return SinglePlay(what, command, wanted.shrink)
+    first = VirtualPlay(make_plan(read, seeds[0]), options, text, command.of_seed(seeds[0]))
+    return SweepPlay(seeds, min(wanted.jobs or cores(), len(seeds)), first, command, wanted.shrink)
+
+
+def read_replay(file: str) -> ReplayPlay:
+    """What a trace says was played, and what was seen.
+
+    Raises:
+        BadScenario: it is no trace of a run in virtual time, or cannot be played again here.
+    """
+    trace = read_trace(Path(file))
+    try:
+        options = convert(trace.played.options, VirtualOptions)
+    except ValidationError as error:
+        raise BadScenario([f"{file}: this version knows no such options: {error}"]) from None
+    if trace.played.arm != "virtual":
+        raise BadScenario([f"{file}: expected a run in virtual time, got one in real time, which never is the same again"])
+    plan = plan_of(trace.played, os.environ, file=file)
+    replay = shlex.join(["vuemantics-ws", "simulate", "--replay", file])
+    return ReplayPlay(VirtualPlay(plan, options, trace.played.scenario, replay), trace)
 
 
 def _seeds(typed: str, of_the_file: Seeds | None, scenario: str) -> range:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from vuemantics_ws.simulation.judging.report import Report
+from vuemantics_ws.simulation.replaying import Difference
 from vuemantics_ws.simulation.sweeping.sweep import SweepResult
 
 
@@ -20,16 +21,20 @@ class Virtual(NamedTuple):
 
 
 class Played(NamedTuple):
-    """A run with the command line that plays it again. ``shrunk`` is the file with what is left of a smaller one."""
+    """A run with the command line that plays it again.
+
+    ``shrunk`` is the file with what is left of a smaller one, ``difference`` where it parts from the one that it should repeat.
+    """
 
     report: Report
     replay: str
     virtual: Virtual | None = None
     shrunk: str | None = None
+    difference: Difference | None = None
 
     @property
     def holds(self) -> bool:
-        return self.report.holds
+        return self.report.holds and self.difference is None
 
 
 class Swept(NamedTuple):

@@ -197,7 +197,7 @@ class Measured(Struct, frozen=True, tag="measured", tag_field="kind"):
     at: float
     tables: dict[str, int]
     lag_s: float = 0.0
-    counters: Mapping[str, float] = {}
+    counters: Mapping[str, int | float] = {}
     """What happened since the node's start; what is counted by kind has names such as ``events.accepted``."""
     node: str = ONE
 

@@ -47,7 +47,7 @@ def test_it_stops_at_the_first_seed_that_fails() -> None:
 
     assert result.failed is not None
     assert not result.holds
-    assert result.played == result.failed.seed < 200
+    assert result.played == result.failed.seed < 100
     assert len(result.failed.trace_hash) == 64
     assert sweep(UNLUCKY, range(1, result.failed.seed)).holds
 
