@@ -206,7 +206,7 @@ class History:
             ("EVALSHA", PRESENCE.sha, -1),
         ]
         line = self._subject.commands._line
-        return [repr(answer) for answer in await line.send(key, dice.choices(commands, k=20))]
+        return [str(answer) for answer in await line.send(key, dice.choices(commands, k=20))]
 
 
 def _plain(answers: Sequence[Stored | Exception | None]) -> list[Any]:
