@@ -211,7 +211,7 @@ class MemoryRedis:
             raise ErrorReply("ERR Number of keys can't be greater than number of args")
         if sha not in self._scripts:
             raise ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
-        run = runs().get(sha.decode(errors="replace"))
+        run = runs().get(sha)
         if run is None:
             raise ErrorReply("ERR a Redis in memory runs no other scripts than those of this project")
         return run(Call(self._keyspace, self._channels.publish, words[3 : 3 + count], words[3 + count :]))
