@@ -22,7 +22,7 @@ from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
-from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, Settled, UploadFacts
+from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, Record, Settled, UploadFacts
 from vuemantics_ws.simulation.network.lanes import Network, worst_delay_s
 from vuemantics_ws.simulation.observing import Observing, numbers, statistics
 from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
@@ -95,6 +95,10 @@ class World:
         """Of those clients that have one."""
         self._baseline: Measured | None = None
         """What was there before, of a server that is not ours."""
+        self._has_news = False
+        """Whether anything was written down since somebody looked, but that all is as it was."""
+        self._measured: dict[str, tuple[object, object]] = {}
+        log.listen(self._note)
         self._loop = asyncio.get_running_loop()
 
     def now(self) -> float:
@@ -186,16 +190,27 @@ class World:
             _, late = await asyncio.wait(happening, timeout=max(0.0, duration_s - self.now()))
         quiet_s = QUIET_S + observing.lag_s
         await self._until(max(self.now() + quiet_s, self._live.history.due_by(self.now()) - SOON_S + quiet_s))
-        messages_until_s = messages_may_come_until_s(self._plan, self.now())
+        messages_until_s, until_s = messages_may_come_until_s(self._plan, self.now()), 0.0
+        self._has_news = True
         while True:
             looked_at = self.now()
-            until_s = closes_may_come_until_s(self._plan, self._live.history)
-            if looked_at < messages_until_s and not self._holds():
-                until_s = max(until_s, messages_until_s)
+            if self._has_news:
+                self._has_news = False
+                until_s = closes_may_come_until_s(self._plan, self._live.history)
+                if looked_at < messages_until_s and not self._holds():
+                    until_s = max(until_s, messages_until_s)
             if self.now() >= min(until_s, duration_s):
                 break
             await self._until(self.now() + max(LOOK_EVERY_S, 10 * (self.now() - looked_at)))  # looking costs time, too
         return bool(late) or any(event.at_s > duration_s for upload in self._plan.uploads for event in upload.events[-1:])
+
+    def _note(self, record: Record) -> None:
+        if isinstance(record, Measured):
+            said = (record.tables, record.counters)
+            if self._measured.get(record.node) == said:
+                return
+            self._measured[record.node] = said
+        self._has_news = True
 
     # The clients.
 

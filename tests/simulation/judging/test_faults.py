@@ -8,6 +8,7 @@ from vuemantics_ws.simulation.judging.checkers import convergence, independence,
 from vuemantics_ws.simulation.judging.history import RECOVERS_S, SOON_S
 from vuemantics_ws.simulation.judging.injected import injected
 from vuemantics_ws.simulation.judging.rules import documented
+from vuemantics_ws.simulation.log import NodeExited
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 
 LONG_S = RECOVERS_S + 2 * SOON_S
@@ -69,9 +70,17 @@ def test_what_those_follow_who_are_away_when_data_is_lost_is_not_known() -> None
     assert [window.certain for window in history.windows[-1:]] == [False]
 
 
-def test_a_node_that_a_fault_killed_has_not_failed() -> None:
-    from vuemantics_ws.simulation.log import NodeExited
+def test_what_a_node_knew_that_ends_just_after_data_was_lost_is_not_known() -> None:
+    def story(waits_s: float) -> list[bool]:
+        told = both_follow().breaks("redis.flush", loses_data=True).mends("redis.flush").waits(waits_s)
+        told.add(NodeExited(told.step(), -9, asked=True, killed=True))
+        return [window.certain for window in told.leaves("desk").joins("desk").history().windows[-1:]]
 
+    assert story(0.4) == [False]
+    assert story(10.0) == [True]
+
+
+def test_a_node_that_a_fault_killed_has_not_failed() -> None:
     told = both_follow()
     told.add(NodeExited(told.step(), -9, asked=True, killed=True))
 

@@ -1,12 +1,15 @@
 """The virtual arm: a plan played by the production gateway in one process, on a loop whose clock jumps."""
 
 import logging
+from typing import Any
 
 import pytest
 
 from tests.simulation.virtual.playing import bundled, of, plan, played
+from vuemantics_ws.errors import BadScenario
 from vuemantics_ws.gateway.conversation import UploadConversation
 from vuemantics_ws.gateway.server import Gateway
+from vuemantics_ws.simulation.judging.expectations import all_have_come
 from vuemantics_ws.simulation.log import Began, Closed, Emptied, NodeExited, Settled, Troubled
 from vuemantics_ws.simulation.virtual.run import VirtualFault, VirtualOptions
 
@@ -167,3 +170,42 @@ def test_tabs_leave_as_the_file_says_and_those_that_vanished_are_cut_at_the_end(
     assert sorted((record.code, record.at < began_to_go) for record in closed.values()) == [
         (1000, False), (1000, True), (1006, True), (1006, True),
     ]  # fmt: skip
+
+
+def test_what_does_not_come_is_waited_for_and_looked_at_only_where_something_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def count(*arguments: Any, **options: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return all_have_come(*arguments, **options)
+
+    monkeypatch.setattr("vuemantics_ws.simulation.virtual.run.all_have_come", count)
+
+    run, _ = played(
+        plan(
+            """\
+            users: {alice: {}}
+            uploads: [{id: up, owner: alice, pipeline: image, outcome: stalled@indexing}]
+            clients: [{id: tab, user: alice}]
+            expect:
+              - terminal: {within: 2m}
+            """,
+            duration="10m",
+        )
+    )
+
+    assert [finding.name for finding in run.report.broken()] == ["terminal"]
+    assert run.report.lasted_s > 120
+    assert looks < 40
+
+
+def test_a_server_that_runs_already_has_no_virtual_time() -> None:
+    with pytest.raises(BadScenario, match="has no virtual time"):
+        played(
+            plan("""\
+                server: {url: "ws://127.0.0.1:8000/ws/uploads"}
+                users: {alice: {}}
+                clients: [{id: tab, user: alice}]
+                """)
+        )

@@ -23,6 +23,7 @@ from vuemantics_ws.simulation.log import (
     FaultEnded,
     Log,
     Measured,
+    NodeExited,
     Opened,
     Published,
     Received,
@@ -150,6 +151,7 @@ class History:
         self._present: dict[str, dict[int, Connection]] = {}
         self._left_at: dict[str, float] = {}
         self._uncertain: set[str] = set()
+        self._lost_data_at = -math.inf
         self._takes: dict[type[Record], Callable[[Any], None]] = {
             Opened: self._open_connection,
             Authenticated: self._join,
@@ -161,6 +163,7 @@ class History:
             Closed: self._leave,
             Published: self._publish,
             Measured: self._measure,
+            NodeExited: self._exit,
             FaultBegan: self._begin_fault,
             FaultEnded: self._end_fault,
         }
@@ -262,9 +265,18 @@ class History:
     def _begin_fault(self, record: FaultBegan) -> None:
         self.faults.append(Disturbance(record.number, record.do, record.target, record.at, math.inf))
         if record.loses_data:  # nobody is there who knows what those follow who are away
+            self._lost_data_at = record.at
             for user in self._follows:
                 if not self._present.get(user):
                     self._distrust(user)
+
+    def _exit(self, record: NodeExited) -> None:
+        """Where data was lost just before, this node may not have told yet what its users follow, and nobody else knew."""
+        lost_at = self._lost_data_at
+        if record.at - lost_at <= RECOVERS_S:
+            for connection in self.connections.values():
+                if connection.node == record.node and (connection.closed is None or connection.closed.at >= lost_at):
+                    self._distrust(connection.user)
 
     def _end_fault(self, record: FaultEnded) -> None:
         self.faults = [fault._replace(ends=record.at) if fault.number == record.number else fault for fault in self.faults]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from vuemantics_ws.errors import VuemanticsError
+from vuemantics_ws.errors import BadScenario, VuemanticsError
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, VirtualLoop
 from vuemantics_ws.simulation.clock.running import StillRunning, run_virtually
@@ -40,8 +40,8 @@ class VirtualOptions:
     """How a plan is played in virtual time, beside what it says. Other options are another run."""
 
     broker: BrokerKind | None = None
-    """Around which several nodes are one. None chooses a Redis in memory where the plan has a fault of Redis, else the
-    simulated broker.
+    """Around which the nodes are one. None chooses a Redis in memory where the plan has a fault of Redis, else the simulated
+    broker, and none for a node whose memory need not outlive it.
     """
     shuffle: bool = True
     """Timers that are due at the same instant run in the order of the dice."""
@@ -60,9 +60,13 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
     """Play a plan in virtual time, into ``log``, and judge it. It takes a loop of its own, and leaves nothing behind.
 
     Raises:
-        BadScenario: a fault that cannot be made to happen here.
+        BadScenario: it names a server that runs already, which has real time alone.
         VirtualFault: it came to no end.
     """
+    if plan.scenario.server.url is not None:
+        raise BadScenario(
+            [f"{plan.scenario.name}: server.url: expected none, since a server that runs already has no virtual time"]
+        )
     live = LiveHistory(log)
     settings = settings_of(plan, secret=f"{stream(plan.seed, 'nodes', 'secret').getrandbits(256):064x}")
 
@@ -100,9 +104,9 @@ def trace_hash(log: Log) -> str:
 
 
 def _middle_of(plan: Plan, settings: Settings, options: VirtualOptions, network: VirtualNetwork, loop: VirtualLoop) -> Middle:
-    if not plan.needs_redis:
+    if options.broker is None and not plan.needs_redis:
         return Alone()
-    kind = options.broker or ("redis" if any(fault.is_for_redis for fault in plan.faults) else "simulated")
-    if kind == "simulated":
-        return AroundHub(plan, settings)
-    return AroundRedis(plan, settings, network=network, loop=loop)
+    is_for_redis = any(fault.is_for_redis for fault in plan.faults)
+    if options.broker == "redis" or (options.broker is None and is_for_redis):
+        return AroundRedis(plan, settings, network=network, loop=loop)
+    return AroundHub(plan, settings)
