@@ -17,7 +17,7 @@ from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.dice import Spread
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.network.connection import KEEPALIVE_S
-from vuemantics_ws.simulation.network.lanes import Network
+from vuemantics_ws.simulation.network.lanes import WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, Network, Outage
 from vuemantics_ws.simulation.network.resetting import reset
 from vuemantics_ws.simulation.network.slicer import SLICED_BYTES
 from vuemantics_ws.simulation.network.stream import WINDOW_BYTES
@@ -92,6 +92,21 @@ def test_a_network_that_changes_changes_what_is_connected() -> None:
         server.transport.write(b"late")
         await client.has(4)
         assert now() - began_at == pytest.approx(1.0)
+
+    run_virtually(main)
+
+
+def test_a_network_that_changes_changes_how_much_is_on_its_way() -> None:
+    async def main(network: VirtualNetwork) -> None:
+        world = await World(network).start()
+        by = Network(profile(), seed=1, client="tab")
+        client = await world.dial(by=by)
+        server = await world.ends.first()
+        client.transport.pause_reading()
+
+        by.change(profile(bandwidth="1kB/s"))
+        server.transport.write(bytes(WINDOW_BYTES_MIN + 1000))
+        assert server.transport.get_write_buffer_size() == 1000
 
     run_virtually(main)
 
@@ -298,13 +313,15 @@ def test_nothing_passes_a_barrier_and_nobody_is_told() -> None:
     run_virtually(main)
 
 
-def test_what_had_arrived_before_a_barrier_is_read_behind_it() -> None:
+@pytest.mark.parametrize("latency", ["0ms", "10ms"])
+def test_what_had_arrived_before_a_barrier_is_read_behind_it(latency: str) -> None:
     async def main(network: VirtualNetwork) -> None:
         world = await World(network).start()
-        client = await world.dial()
+        client = await world.dial(by=Network(profile(latency=latency), seed=1, client="tab"))
         server = await world.ends.first()
         client.transport.pause_reading()
         server.transport.write(b"before")
+        await asyncio.sleep(1)
         barrier = network.part("tab", "node:0")
         server.transport.write(b" and after")
 
@@ -314,6 +331,41 @@ def test_what_had_arrived_before_a_barrier_is_read_behind_it() -> None:
         barrier.heal()
         await client.has(16)
         assert client.data == b"before and after"
+
+    run_virtually(main)
+
+
+def test_who_was_about_to_connect_when_a_barrier_came_waits_too() -> None:
+    async def main(network: VirtualNetwork) -> None:
+        world = await World(network).start()
+        by = Network(profile(latency="1s"), seed=1, client="tab")
+        dialing = loop().create_task(world.dial(by=by))
+        await asyncio.sleep(1)
+        barrier = network.part("tab", "node:0")
+        await asyncio.sleep(100)
+        assert not dialing.done()
+        barrier.heal()
+        assert (await dialing).heard == ["made"]
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("latency", ["0ms", "10ms"])
+def test_a_reset_is_found_by_who_has_something_to_write_though_it_reads_nothing(latency: str) -> None:
+    async def main(network: VirtualNetwork) -> None:
+        world = await World(network).start()
+        far = Network(profile(latency=latency), seed=1, client="tab")
+        client = await world.dial(by=far if latency != "0ms" else None)
+        server = await world.ends.first()
+        server.transport.pause_reading()
+        client.transport.pause_reading()
+        client.transport.write(bytes(2 * WINDOW_BYTES_MAX))
+        await asyncio.sleep(1)
+
+        reset(server.transport)
+        await client.lost()
+
+        assert client.heard == ["made", "pause", "lost: ConnectionResetError"]
 
     run_virtually(main)
 
@@ -380,9 +432,11 @@ def test_who_was_killed_leaves_resets_and_hears_nothing() -> None:
         client.transport.write(b"x")
 
         loop().kill(world.node)
-        network.reset("node:0")
         server.transport.write(b"from beyond")
         server.transport.close()
+        await turns(5)
+        assert client.heard == ["made"]
+        network.reset("node:0")
         await client.lost()
 
         assert client.heard == ["made", "lost: ConnectionResetError"]
@@ -472,17 +526,17 @@ def test_some_connections_begin_in_slices() -> None:
         for number in range(40):
             client = await world.dial(f"tab:{number}")
             await turns(3)
-            reads = 0
+            pieces: list[int] = []
 
-            def read(data: bytes) -> None:
-                nonlocal reads
-                reads += 1
+            def read(data: bytes, pieces: list[int] = pieces) -> None:
+                pieces.append(len(data))
 
             server = world.ends.all[number]
             server.on_data = read
             client.transport.write(bytes(2 * SLICED_BYTES))
             await server.has(2 * SLICED_BYTES)
-            counts.append(reads)
+            assert pieces[-1] > SLICED_BYTES // 2, "only the beginning is cut"
+            counts.append(len(pieces))
         return counts
 
     counts = run_virtually(main, slices=True)
@@ -492,10 +546,20 @@ def test_some_connections_begin_in_slices() -> None:
     assert set(run_virtually(main)) == {1}
 
 
+class AskedNetwork(Network):
+    """Counts how often it is asked whether it is away."""
+
+    asked = 0
+
+    def outage(self, now: float) -> Outage | None:
+        self.asked += 1
+        return super().outage(now)
+
+
 def test_a_connection_that_is_over_leaves_nothing_behind() -> None:
     async def main(network: VirtualNetwork) -> None:
         world = await World(network).start()
-        by = Network(profile(outage={"every": "10s", "for": "1s"}), seed=1, client="tab")
+        by = AskedNetwork(profile(outage={"every": "10s", "for": "1s"}), seed=1, client="tab")
         barrier = network.barrier("tab", "node:0")
         client = await world.dial(by=by)
         server = await world.ends.first()
@@ -503,10 +567,12 @@ def test_a_connection_that_is_over_leaves_nothing_behind() -> None:
         client.transport.close()
         await server.lost()
         await turns(5)
+        asked = by.asked
+        await asyncio.sleep(100)
 
         assert barrier.connections == 0
         assert not network._connections
-        await asyncio.sleep(100)
+        assert by.asked == asked
 
     run_virtually(main)
 
