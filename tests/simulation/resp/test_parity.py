@@ -25,7 +25,7 @@ from vuemantics_ws.core.upload import Event, Upload
 from vuemantics_ws.messages import VERSION_NUMBER_MAX
 
 STARTED_AT_S = 1_700_000_000.0
-ROUNDS = 50
+ROUNDS = 40
 UPLOADS = ["u0", "u1", "u2"]
 USERS = ["ann", "bob"]
 NODES = [f"{number:08x}" for number in range(11)]
@@ -148,9 +148,13 @@ class History:
             LIVES_S * 1000,
             4,
         ]
-        arguments = [*settings, dice.choice([0, 1, 1, 1]), len(present), *present, *pairs]
-        born, *uploads = await self._subject.commands.run(Call(USER, [keys.user(user_id)], arguments))
-        return born, sorted(uploads)  # in Lua, a table has no order
+        arguments = [*settings, dice.choice([0, 1, 1, 1]), len(present), *present]
+        commands, key = self._subject.commands, keys.user(user_id)
+        born, *uploads = await commands.run(Call(USER, [key], [*arguments, *pairs]))
+        await commands.execute("EXPIRE", key, 10 * LIVES_S)
+        await commands.run(Call(USER, [key], arguments))  # changes nothing, but may renew it
+        lives = len(str(await commands.execute("TTL", key)))
+        return born, sorted(uploads), lives  # in Lua, a table has no order
 
     async def _be_present(self, now_s: float) -> Any:
         said = f"{{'said at': {now_s}}}\n"
@@ -206,7 +210,7 @@ class History:
             ("EVALSHA", PRESENCE.sha, -1),
         ]
         line = self._subject.commands._line
-        return [repr(answer) for answer in await line.send(key, dice.choices(commands, k=20))]
+        return [str(answer) for answer in await line.send(key, dice.choices(commands, k=20))]
 
 
 def _plain(answers: Sequence[Stored | Exception | None]) -> list[Any]:

@@ -28,7 +28,7 @@ class Channels:
         told = 0
         listeners = self._channels.get(channel)
         if listeners:
-            message = encode([b"message", channel, payload])
+            message = b"*3\r\n$7\r\nmessage\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(payload), payload)
             for listener in listeners:
                 listener.say(message)
             told = len(listeners)

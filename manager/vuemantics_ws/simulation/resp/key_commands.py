@@ -29,7 +29,9 @@ def _set(keyspace: Keyspace, words: Words) -> Reply:
     remaining = iter(option.upper() for option in options)
     for option in remaining:
         if option in (b"EX", b"PX"):
-            lives_ms = integer(next(remaining, b"")) * (1000 if option == b"EX" else 1)
+            if (lives := next(remaining, None)) is None:
+                raise ErrorReply("ERR syntax error")
+            lives_ms = integer(lives) * (1000 if option == b"EX" else 1)
             if lives_ms <= 0:
                 raise ErrorReply("ERR invalid expire time in 'set' command")
         elif option in (b"NX", b"XX"):

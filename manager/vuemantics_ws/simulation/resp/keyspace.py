@@ -50,20 +50,17 @@ class Keyspace:
         self._history: deque[tuple[float, bytes, _Entry | _Score | None]] = deque()
         """When a key changed, and what was there before: all of it, or one score; None where nothing was."""
         self._now = 0.0
-        self.now_us = 0
-        """Microseconds since 1970."""
+        self.now_us = self.now_ms = 0
+        """Microseconds and milliseconds since 1970."""
         self.tick()
 
     def tick(self) -> None:
         self._now = self._monotonic()
         self.now_us = round(self._wall() * 1_000_000)
+        self.now_ms = self.now_us // 1000
         history, kept_since = self._history, self._now - HISTORY_S
         while history and history[0][0] < kept_since:
             history.popleft()
-
-    @property
-    def now_ms(self) -> int:
-        return self.now_us // 1000
 
     # Reading.
 

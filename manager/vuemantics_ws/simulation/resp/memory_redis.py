@@ -204,15 +204,14 @@ class MemoryRedis:
         return self._channels.publish(words[1], words[2])
 
     def _evaluate_sha(self, connection: Connection, words: Words) -> Reply:
-        sha = words[1].lower()
-        if sha not in self._scripts:
-            raise ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
-        count = integer(words[2])
+        sha, count = words[1].lower(), integer(words[2])
         if count < 0:
             raise ErrorReply("ERR Number of keys can't be negative")
         if count > len(words) - 3:
             raise ErrorReply("ERR Number of keys can't be greater than number of args")
-        run = runs().get(sha.decode(errors="replace"))
+        if sha not in self._scripts:
+            raise ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
+        run = runs().get(sha)
         if run is None:
             raise ErrorReply("ERR a Redis in memory runs no other scripts than those of this project")
         return run(Call(self._keyspace, self._channels.publish, words[3 : 3 + count], words[3 + count :]))

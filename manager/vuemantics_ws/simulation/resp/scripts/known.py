@@ -18,14 +18,14 @@ Run = Callable[[Call], Reply]
 
 
 @cache
-def runs() -> dict[str, Run]:
+def runs() -> dict[bytes, Run]:
     """By the SHA-1 of the script."""
     return {
-        Script("publish", after=["judge"]).sha: publish,
-        Script("read", after=["judge"]).sha: read,
-        Script("reconcile", after=["judge"]).sha: reconcile,
-        Script("renew", after=["judge"]).sha: renew,
-        Script("user").sha: user,
-        Script("presence").sha: presence,
-        Script("canary").sha: canary,
+        Script("publish", after=["judge"]).sha.encode(): publish,
+        Script("read", after=["judge"]).sha.encode(): read,
+        Script("reconcile", after=["judge"]).sha.encode(): reconcile,
+        Script("renew", after=["judge"]).sha.encode(): renew,
+        Script("user").sha.encode(): user,
+        Script("presence").sha.encode(): presence,
+        Script("canary").sha.encode(): canary,
     }
