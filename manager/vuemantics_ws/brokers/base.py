@@ -107,7 +107,7 @@ class Broker(Protocol):
 
     @property
     def name(self) -> str:
-        """``memory``, ``redis`` or ``redis-cluster``."""
+        """``memory``, ``redis``, ``redis-cluster``, or ``simulated`` in virtual time."""
         ...
 
     @property

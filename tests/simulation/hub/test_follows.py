@@ -292,6 +292,26 @@ def test_what_was_told_and_whose_answer_was_lost_is_not_done_twice() -> None:
     play(act, Spread(0.01, 0.01))
 
 
+def test_whoever_held_something_before_the_middle_was_away_holds_it_after() -> None:
+    """Also where another node, which gave it up meanwhile, is back first."""
+
+    async def act(house: JoinedHouse) -> None:
+        one, other, _ = house.nodes
+        tab, far = joined(one), joined(other)
+        for round_s in range(10):
+            follow(one, "u", tab)
+            follow(other, "u", far)
+            await asyncio.sleep(5)
+            house.middle.is_away = True
+            await asyncio.sleep(60 + round_s / 10)
+            one.manager.give_up("alice", "u", tab)
+            house.middle.is_away = False
+            await asyncio.sleep(5)
+            assert follows(one) == follows(other) == {"u"}
+
+    play(act, NEAR)
+
+
 def test_five_hundred_subscribes_at_once_are_one_look() -> None:
     async def act(house: JoinedHouse) -> None:
         one, other, _ = house.nodes

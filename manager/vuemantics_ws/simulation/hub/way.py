@@ -10,7 +10,7 @@ from typing import Any
 from vuemantics_ws.simulation.dice import Draw
 
 Sent = tuple[float, int, Callable[..., object], tuple[Any, ...]]
-"""When it arrives, its size in bytes, and what is called then."""
+"""When it arrives unless something before it arrives later, its size in bytes, and what is called then."""
 
 
 class Meter:
@@ -47,7 +47,6 @@ class Way:
         self._dice = dice
         self._meter = meter
         self._sent: deque[Sent] = deque()
-        self._arrives_at = 0.0
         self._timer: asyncio.Handle | None = None
         self._holds = 0
         self._is_closed = False
@@ -56,8 +55,7 @@ class Way:
         """Call this at the other end. Nothing comes of it where the way is closed."""
         if self._is_closed:
             return
-        due = max(self._arrives_at, self._loop.time() + self._delays.draw(self._dice))
-        self._arrives_at = due
+        due = self._loop.time() + self._delays.draw(self._dice)
         self._sent.append((due, size, call, arguments))
         if self._timer is None and not self._holds:
             self._set_timer(due)
