@@ -114,6 +114,12 @@ def test_those_who_are_left_do_what_they_did() -> None:
     assert found.data["uploads"][0]["id"] == "clip", "it is around this that the client comes"
 
 
+def test_a_fleet_of_which_all_are_left_is_a_small_fleet() -> None:
+    found = shrink(DATA, 9, needing("tab:0", "clip:0"))
+
+    assert found.data["clients"] == [{"id": "tab", "user": "u", "count": 1}]
+
+
 def test_suspects_are_tried_first() -> None:
     tries: list[Any] = []
 

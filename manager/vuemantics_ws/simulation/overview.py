@@ -31,12 +31,15 @@ class Overview:
     events: int | None
     not_yet: tuple[str, ...]
     needs_redis: bool = False
+    needs_virtual_time: bool = False
 
     @property
     def needs(self) -> str:
         """What it takes to play it, beside this program; empty where that is nothing."""
         if self.not_yet:
             return f"not yet: {', '.join(self.not_yet)}"
+        if self.needs_virtual_time:
+            return "needs virtual time"
         needs = ["redis-server"] if self.needs_redis else []
         needs += [f"{self.clients} open files"] if (self.clients or 0) > FILES_FEW else []
         return f"needs {' and '.join(needs)}" if needs else ""
@@ -67,6 +70,7 @@ def overview_of(text: str, examined: Examined) -> Overview:
         events=sum(len(upload.events) for upload in plan.uploads) if plan is not None else None,
         not_yet=tuple(dict.fromkeys(not_yet)),
         needs_redis=plan is not None and plan.needs_redis,
+        needs_virtual_time=plan is not None and plan.needs_virtual_time,
     )
 
 

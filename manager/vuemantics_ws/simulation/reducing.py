@@ -125,6 +125,17 @@ def without_loose_ends(data: Any) -> Any:
     return _with(data, "network", {name: profile for name, profile in data.get("network", {}).items() if name in ways})
 
 
+def without_needless_only(data: Any) -> Any:
+    """The file without ``only`` where it names all of a fleet."""
+    for section in ("uploads", "clients"):
+        entries = [
+            {key: value for key, value in entry.items() if key != "only" or sorted(value) != list(range(entry.get("count", 0)))}
+            for entry in data.get(section, [])
+        ]
+        data = _with(data, section, entries)
+    return data
+
+
 def _asking_for(client: Any, uploads: set[str]) -> Any:
     subscribe = client.get("subscribe")
     if not isinstance(subscribe, list):

@@ -26,6 +26,7 @@ from vuemantics_ws.simulation.reducing import (
     with_list,
     with_members,
     without_loose_ends,
+    without_needless_only,
 )
 
 __all__ = ["Shrunk", "in_the_same_way", "shrink", "suspects_of", "to_yaml", "way_of"]
@@ -237,7 +238,7 @@ def _renamed(data: Any, seed: int, why: str) -> Any:
     name = str(data["name"]).removesuffix(SUFFIX)
     described = f"The smallest part of {name} that was found to fail with seed {seed}{f', {why}' if why else ''}."
     return {
-        **data,
+        **without_needless_only(data),
         "name": name[: NAME_LENGTH_MAX - len(SUFFIX)] + SUFFIX,
         "description": described[:DESCRIPTION_LENGTH_MAX],
     }

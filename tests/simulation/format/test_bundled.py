@@ -66,6 +66,12 @@ def test_a_thousand_browsers_are_a_thousand() -> None:
     assert overview.needs == "needs 1000 open files"
 
 
+def test_what_only_virtual_time_can_do_says_so() -> None:
+    text = bundled_text("clock-jump")
+
+    assert overview_of(text, examine(text, {})).needs == "needs virtual time"
+
+
 def test_the_question_of_a_file_is_the_comment_at_its_top() -> None:
     assert question_of("# Is it\n# so? Perhaps.\nversion: 1\n# no?") == "Is it so?"
     assert question_of("# no question\nversion: 1 # is it?") == ""
@@ -96,7 +102,7 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
 def test_what_is_neither_is_refused_with_what_there_is() -> None:
     with pytest.raises(BadScenario, match=r"quickstrat: there is no such file.*\(did you mean quickstart\?\)"):
         resolve_scenario("quickstrat")
-    with pytest.raises(BadScenario, match=r"\(there is: auth-matrix, .*survive\)"):
+    with pytest.raises(BadScenario, match=r"\(there is: auth-matrix, .*survive, token-expiry\)"):
         resolve_scenario("zzz")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from vuemantics_ws.simulation.dice import Spread, stream, upload_id_of
+from vuemantics_ws.simulation.format.faults import VIRTUAL_ALONE
 from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
 from vuemantics_ws.simulation.format.scenario import (
     Client,
@@ -103,6 +104,11 @@ class Plan(NamedTuple):
         """Whether what a node knows must outlive it, or be known to another. One alone that stays up keeps it in memory."""
         ends = any(fault.do in ("node.restart", "node.kill") for fault in self.faults)
         return self.scenario.server.nodes > 1 or ends or any(fault.is_for_redis for fault in self.faults)
+
+    @property
+    def needs_virtual_time(self) -> bool:
+        """Whether something befalls it that nobody can cause among real processes."""
+        return any(fault.do in VIRTUAL_ALONE for fault in self.faults)
 
     @property
     def last_action_s(self) -> float:
