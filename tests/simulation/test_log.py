@@ -9,13 +9,24 @@ import pytest
 from tests.simulation.judging.histories import CAT, Story
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.errors import BadEvent
-from vuemantics_ws.simulation.log import KINDS, Log, Played, Received, Record, Unreachable, from_ndjson, hash_of, to_ndjson
+from vuemantics_ws.simulation.log import (
+    KINDS,
+    Log,
+    Played,
+    Received,
+    Record,
+    Troubled,
+    Unreachable,
+    from_ndjson,
+    hash_of,
+    to_ndjson,
+)
 
 
 def every_kind() -> list[Record]:
     story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).chokes("desk").measures()
     story.says("ready").breaks("redis.down").mends("redis.down").drops("desk", CAT)
-    return [*story.is_over().records, Unreachable(9.0, "desk", "HTTP 503")]
+    return [*story.is_over().records, Troubled(9.0, "node:0", "it logged an error"), Unreachable(9.0, "desk", "HTTP 503")]
 
 
 def test_what_is_written_is_read() -> None:

@@ -1,6 +1,5 @@
 """A scenario from its plan to its verdict, in virtual time."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -14,7 +13,7 @@ from vuemantics_ws.simulation.dice import Spread, stream
 from vuemantics_ws.simulation.judging.expectations import all_have_come
 from vuemantics_ws.simulation.judging.history import LiveHistory
 from vuemantics_ws.simulation.judging.report import Report, judge_run
-from vuemantics_ws.simulation.log import Log, to_ndjson
+from vuemantics_ws.simulation.log import Log, hash_of
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.site import settings_of
@@ -96,11 +95,7 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
         run_virtually(play, seed=plan.seed, shuffle=options.shuffle)
     except (Deadlock, BusyLoop, StillRunning) as error:
         raise VirtualFault(str(error)) from error
-    return VirtualRun(judge_run(plan, live.history, arm="virtual"), trace_hash(log))
-
-
-def trace_hash(log: Log) -> str:
-    return hashlib.sha256(to_ndjson(log)).hexdigest()
+    return VirtualRun(judge_run(plan, live.history, arm="virtual"), hash_of(log))
 
 
 def _middle_of(plan: Plan, settings: Settings, options: VirtualOptions, network: VirtualNetwork, loop: VirtualLoop) -> Middle:
