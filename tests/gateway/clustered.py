@@ -20,10 +20,12 @@ class Member(NamedTuple):
 
 @asynccontextmanager
 async def clustered(url: str, prefix: str, names: str = "abc", **settings: Any) -> AsyncIterator[list[Member]]:
-    """Nodes called by single letters, once all of them know of all."""
+    """Nodes called by single letters, once all of them know of all, and hear plain publishers unless they are told not to."""
     async with AsyncExitStack() as stack:
         members = [await stack.enter_async_context(member(url, prefix, name, **settings)) for name in names]
         await until(lambda: all(len(others(one)) == len(names) - 1 for one in members))
+        if settings.get("adopt", True):
+            await until(lambda: all(one.node.broker.health.adopts for one in members))
         yield members
 
 

@@ -1,14 +1,20 @@
 """Going away in order: who reads gets everything and 1012, who does not holds nobody up."""
 
 import asyncio
+import logging
 import socket
+from collections.abc import Callable
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.gateway.nodes import browser, client, completed, event, gateway
 from tests.gateway.raw_client import RawClient, frame, raw_client
+from vuemantics_ws.gateway.connection import Connection
 from vuemantics_ws.gateway.server import Gateway
+
+WHAT_CAME = "a token, say"
+"""An error may quote it; the log must not."""
 
 
 async def _never_reads(node: Gateway, never: RawClient) -> None:
@@ -152,3 +158,26 @@ def test_a_second_wish_to_stop_ends_it_at_once() -> None:
                 return loop.time() - started_at
 
     assert asyncio.run(scenario()) < 1
+
+
+def test_a_fault_of_ours_in_the_drain_is_logged_and_the_stop_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(connection: Connection, flushed: Callable[[], None]) -> None:
+        raise RuntimeError(WHAT_CAME)
+
+    async def scenario() -> tuple[str, int | None, int]:
+        async with gateway(drain_s=30.0) as node:
+            async with browser(node, "alice") as tab:
+                await tab.subscribe("u1")
+                monkeypatch.setattr(Connection, "when_flushed", broken)
+                await node.stop()
+                await tab.rest()
+                return node.state, tab.socket.close_code, len(node.connections)
+
+    stopped = asyncio.run(scenario())
+
+    assert stopped == ("stopped", 1006, 0)
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage().startswith("the drain: a fault of ours: RuntimeError")
+    assert WHAT_CAME not in record.getMessage()

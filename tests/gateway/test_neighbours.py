@@ -45,6 +45,11 @@ async def frame_of(member: Member, *views: str, **options: Any) -> dict[str, Any
         return await anext(frames)
 
 
+def warned_of(frame: dict[str, Any]) -> set[str]:
+    """Other than that a loop was late: the machine may be busy."""
+    return {warning["code"] for warning in frame["warnings"]} - {"loop_lag"}
+
+
 class TestLooking:
     def test_the_process_of_an_application_is_no_node_to_look_at(self, redis: RedisServer, prefix: str) -> None:
         async def act(members: list[Member]) -> Any:
@@ -61,7 +66,7 @@ class TestLooking:
         for page in (*pages, frame["views"][0]):
             assert ([row["name"] for row in page["rows"]], page["missing"]) == (["a", "b"], [])
         assert ([node["name"] for node in frame["nodes"]], frame["missing"]) == (["a", "b"], [])
-        assert frame["warnings"] == []
+        assert warned_of(frame) == set()
 
     def test_every_node_knows_every_node(self, redis: RedisServer, prefix: str) -> None:
         async def act(members: list[Member]) -> Any:
@@ -148,7 +153,7 @@ class TestLooking:
         assert whole["limits"]["connections_max"] == 3 * own["limits"]["connections_max"]
         assert (whole["counters"]["events"], own["counters"]["events"]) == ({"accepted": 1}, {})
         assert whole["broker"]["name"] == "redis"
-        assert (whole["broker"]["ready"], whole["broker"]["adopts"], whole["warnings"]) == (True, True, [])
+        assert (whole["broker"]["ready"], whole["broker"]["adopts"], warned_of(whole)) == (True, True, set())
         assert [node["name"] for node in own["nodes"]] == ["c"]
 
     def test_what_lies_too_far_down_is_refused_with_what_helps(self, redis: RedisServer, prefix: str) -> None:
@@ -204,11 +209,11 @@ class TestLooking:
             redis.cli("publish", f"{prefix}upload:u1", event("u1", 10).decode())
             await until(lambda: sum(sum(member.node.broker.adopted.values()) for member in members) == 2)
             await until(lambda: any(sample.unowned_per_s for member in members for sample in member.node.pulse.samples))
-            return (await frame_of(a))["warnings"], (await frame_of(b))["counters"]["unowned_events"]
+            return warned_of(await frame_of(a)), (await frame_of(b))["counters"]["unowned_events"]
 
         warnings, unowned = with_nodes(redis.url, prefix, act, "ab", access="owner")
 
-        assert {warning["code"] for warning in warnings} - {"loop_lag"} == {"unowned_events"}  # the machine may be busy
+        assert warnings == {"unowned_events"}
         assert unowned == 1
 
     def test_a_node_that_was_given_no_name_is_called_by_its_host_and_port(self, redis: RedisServer, prefix: str) -> None:

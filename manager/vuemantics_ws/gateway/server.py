@@ -30,6 +30,7 @@ from vuemantics_ws.gateway.neighbours import Neighbours
 from vuemantics_ws.gateway.places import Places
 from vuemantics_ws.gateway.port import Phase
 from vuemantics_ws.gateway.pulse import Pulse
+from vuemantics_ws.gateway.quiet import log_fault
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.gateway.sightings import Sightings
 from vuemantics_ws.gateway.silent_uploads import SilentUploads
@@ -175,12 +176,14 @@ class Gateway:
             self.broker.nodes.changed()
 
     async def _drain(self) -> None:
-        await drain(list(self.connections), self.timers, drain_s=self.settings.drain_s)
         try:
+            await drain(list(self.connections), self.timers, drain_s=self.settings.drain_s)
             async with asyncio.timeout(self.limits.close_timeout_s):
                 await self._empty.wait()
         except TimeoutError:
             pass  # whoever is left did not answer the close, and is aborted
+        except Exception as error:  # noqa: BLE001 - the edge of a task: the stop goes on, and whoever is left is aborted
+            log_fault(logger, "the drain", error)
 
     # What the control port offers.
 

@@ -32,9 +32,8 @@ class Bench:
 
     def lose(self) -> None:
         """Everything that was stored."""
-        self.heads = Heads(
-            self.commands, Keys(f"reconcile-{next(_prefixes)}:"), head_ttl_s=1_000_000, dice=random.Random(next(_prefixes))
-        )
+        self.keys = Keys(f"reconcile-{next(_prefixes)}:")
+        self.heads = Heads(self.commands, self.keys, head_ttl_s=1_000_000, dice=random.Random(next(_prefixes)))
 
     def publish(self, event: Event, at_s: float) -> Verdict:
         self.commands.now_s = at_s
@@ -46,11 +45,22 @@ class Bench:
         assert not isinstance(stored, Exception)
         return stored
 
-    def reconcile(self, head: Head, at_s: float) -> Stored:
+    def reconcile(self, head: Head, at_s: float, incarnation: bytes = b"former") -> Stored:
         self.commands.now_s = at_s
-        (stored,) = self.runner.run(self.heads.reconcile([(UPLOAD_ID, Stored(head, b"former"))], at_s))
+        (stored,) = self.runner.run(self.heads.reconcile([(UPLOAD_ID, Stored(head, incarnation))], at_s))
         assert isinstance(stored, Stored)
         return stored
+
+    def copy(self) -> list[bytes]:
+        """What a replica has at this moment: the head, as names and values."""
+        copied = self.runner.run(self.commands.execute("HGETALL", self.keys.head(UPLOAD_ID)))
+        return [part for pair in copied.items() for part in pair] if isinstance(copied, dict) else copied
+
+    def fail_over(self, copied: list[bytes]) -> None:
+        """The replica answers from now on."""
+        self.runner.run(self.commands.execute("DEL", self.keys.head(UPLOAD_ID), self.keys.digests(UPLOAD_ID)))
+        if copied:
+            self.runner.run(self.commands.execute("HSET", self.keys.head(UPLOAD_ID), *copied))
 
 
 @pytest.fixture(scope="module", params=["real", "in memory"])
@@ -194,15 +204,6 @@ class TestSomethingStored:
         assert first.incarnation == second.incarnation
 
 
-class Step(NamedTuple):
-    """A node reconciles, or an event without a version is published (node None)."""
-
-    pause_s: float
-    node: int | None
-    event: bytes
-    heard_by: frozenset[int]
-
-
 NODES = 3
 _plain = st.one_of(
     st.builds(
@@ -212,19 +213,126 @@ _plain = st.one_of(
     st.builds(lambda number: failed(number=number), st.integers(0, 99)),
 )
 _pauses_s = st.sampled_from((0.0, 0.0, 1.0, 9.75, 10.0, 30.0))
-_steps = st.builds(
-    Step, _pauses_s, st.none() | st.integers(0, NODES - 1), _plain, st.frozensets(st.integers(0, NODES - 1), max_size=NODES)
-)
 
 
-def expected(stored: Head | None, ours: Head) -> Head:
+class TestAReplicaThatHadNotGotAll:
+    """It took the place of its master, under the same incarnation."""
+
+    def behind(self, bench: Bench, *published: bytes, by: int = 1) -> Stored:
+        """All of these were judged, a second apart, and the replica lacks the last ones. What a node knows."""
+        copies = []
+        for at, event in enumerate(published):
+            bench.publish(read(event), at)
+            copies.append(bench.copy())
+        known = bench.read(len(published) - 1)
+        assert known is not None
+        bench.fail_over(copies[-1 - by])
+        return known
+
+    def test_a_run_that_ended_is_not_queued_again(self, bench: Bench) -> None:
+        known = self.behind(bench, progress("queued", number=1), completed(number=2))
+
+        stored = bench.reconcile(known.head, 5.0, known.incarnation)
+
+        assert text(stored) == with_version(completed(number=2), 1, 2)
+        assert stored.incarnation == known.incarnation
+        assert bench.publish(read(completed(number=2)), 5.0) is Verdict.DUPLICATE
+
+    def test_progress_does_not_go_back(self, bench: Bench) -> None:
+        known = self.behind(bench, progress(number=1), progress(number=2), progress(number=3), by=2)
+
+        stored = bench.reconcile(known.head, 60.0, known.incarnation)
+
+        assert text(stored) == with_version(progress(number=3), 1, 3)
+
+    def test_clocks_that_differ_a_little_make_no_news_of_it(self, bench: Bench) -> None:
+        known = self.behind(bench, progress("queued", number=1), completed(number=2))
+
+        stored = bench.reconcile(known.head._replace(accepted_at=-0.05), 5.0, known.incarnation)
+
+        assert text(stored) == with_version(completed(number=2), 1, 2)
+
+    @pytest.mark.parametrize("last", [completed(number=9), progress("queued", number=9)])
+    def test_what_it_accepted_itself_is_news(self, bench: Bench, last: bytes) -> None:
+        known = self.behind(bench, progress(number=1), progress(number=2), progress(number=3), by=2)
+        bench.publish(read(last), 4.0)
+
+        stored = bench.reconcile(known.head, 5.0, known.incarnation)
+
+        assert text(stored) == with_version(last, 1, 4)
+
+    def test_who_owns_it_is_what_was_said_last(self, bench: Bench) -> None:
+        bench.publish(read(progress(number=1), "ann"), 0.0)
+        copied = bench.copy()
+        bench.publish(read(progress(number=2), "bob"), 1.0)
+        known = bench.read(1.0)
+        bench.fail_over(copied)
+
+        assert known is not None
+        assert bench.reconcile(known.head, 2.0, known.incarnation).head.owner == "bob"
+
+    def test_the_same_under_another_incarnation_is_another_history(self, bench: Bench) -> None:
+        known = self.behind(bench, progress("queued", number=1), completed(number=2))
+
+        stored = bench.reconcile(known.head, 5.0, b"former")
+
+        assert text(stored) == with_version(progress("queued", number=1), 2, 1)
+
+    @pytest.mark.slow
+    @settings(max_examples=100)
+    @given(data=st.data())
+    def test_nodes_give_it_back_all_that_any_of_them_knows(self, shared_bench: Bench, data: st.DataObject) -> None:
+        bench, now = shared_bench, 0.0
+        bench.lose()
+        history: list[tuple[Stored, list[bytes]]] = []
+        for published in data.draw(st.lists(_plain, min_size=1, max_size=8)):
+            now += data.draw(_pauses_s)
+            bench.publish(read(published), now)
+            stored = bench.read(now)
+            assert stored is not None
+            history.append((stored, bench.copy()))
+        places = st.integers(0, len(history) - 1)
+        behind, known = data.draw(places), data.draw(st.lists(places, min_size=1, max_size=NODES))
+
+        bench.fail_over(history[behind][1])
+        for place in known:
+            late_s = data.draw(st.sampled_from((0.0, 0.02, 0.05)))
+            head = history[place][0].head
+            bench.reconcile(head._replace(accepted_at=head.accepted_at + late_s), now + 1.0, history[place][0].incarnation)
+
+        stored = bench.read(now + 1.0)
+        assert stored is not None
+        assert text(stored) == text(history[max(behind, *known)][0])
+
+
+class Step(NamedTuple):
+    """A node reconciles; or there is none, and an event without a version is published, or a replica takes over."""
+
+    pause_s: float
+    node: int | None
+    event: bytes
+    heard_by: frozenset[int]
+    behind: int | None = None
+    """So many steps the replica is behind."""
+
+
+_heard_by = st.frozensets(st.integers(0, NODES - 1), max_size=NODES)
+_behind = st.none() | st.none() | st.none() | st.integers(0, 4)
+_steps = st.builds(Step, _pauses_s, st.none() | st.integers(0, NODES - 1), _plain, _heard_by, _behind)
+
+
+def expected(stored: Stored | None, ours: Stored) -> Head:
     """The rules once more, over the judge of core."""
-    if stored is None:
-        return ours
+    return ours.head if stored is None else met(stored.head, ours.head, one_incarnation=stored.incarnation == ours.incarnation)
+
+
+def met(stored: Head, ours: Head, *, one_incarnation: bool) -> Head:
     owner = stored.owner or ours.owner
     ended = ours.terminal and stored.version.attempt == ours.version.attempt
     if (stored.version > ours.version and not ended) or (stored.version == ours.version and stored.digest == ours.digest):
         return stored._replace(owner=owner)
+    if one_incarnation and stored.version < ours.version and stored.accepted_at <= ours.accepted_at:
+        return ours._replace(owner=ours.owner or stored.owner)
     event = Event.read(_published(stored), presumed=stored.presumed)
     verdict, version = judge(ours, event, stored.accepted_at - ours.accepted_at, remembered=False)
     if verdict is Verdict.ACCEPTED:
@@ -265,43 +373,53 @@ def test_nodes_that_reconcile_end_with_one_state(
     bench = shared_bench
     bench.lose()
     upload = Upload()
-    history: list[Head | None] = [None]
+    history: list[Stored | None] = [None]
     for published, owner in before:
         upload.judge(read(published, owner), 0.0)
-        history.append(upload.head)
+        assert upload.head is not None
+        history.append(Stored(upload.head, b"former"))
     nodes = [history[min(index, len(history) - 1)] for index in known]
     now = 0.0
     versions: list[Version] = []
+    copies = [bench.copy()]
 
     for step in [*steps, *(Step(0.0, node, b"", frozenset()) for node in last)]:
         now += step.pause_s
         stored = bench.read(now)
-        if step.node is None:
+        if step.node is None and step.behind is not None:
+            bench.fail_over(copies[-1 - min(step.behind, len(copies) - 1)])
+            versions.clear()
+        elif step.node is None:
             bench.publish(read(step.event), now)
         elif (ours := nodes[step.node]) is not None:
-            after = bench.reconcile(ours, now)
-            assert same(after.head, expected(stored.head if stored else None, ours))
+            after = bench.reconcile(ours.head, now, ours.incarnation)
+            assert same(after.head, expected(stored, ours))
+            nodes[step.node] = _newer(ours, after)
+        copies.append(bench.copy())
         stored = bench.read(now)
-        if stored is not None:
+        if stored is not None and step.behind is None:
             versions.append(stored.head.version)
             for node in step.heard_by:
-                nodes[node] = _newer(nodes[node], stored.head)
+                nodes[node] = _newer(nodes[node], stored)
 
     stored = bench.read(now)
     assert versions == sorted(versions)
-    for head in nodes:
+    for ours in nodes:
         if stored is None:
-            assert head is None
+            assert ours is None
         else:
-            assert _state(_newer(head, stored.head)) == _state(stored.head)
+            assert _state(_newer(ours, stored).head) == _state(stored.head)
 
 
-def _newer(ours: Head | None, told: Head) -> Head:
+def _newer(ours: Stored | None, told: Stored) -> Stored:
     """What a node that judges again makes of what it is told: nothing follows an end within its attempt."""
     if ours is None:
         return told
-    ended = ours.terminal and told.version.attempt == ours.version.attempt
-    return told if told.version > ours.version and not ended else ours
+    known, head = ours.head, told.head
+    if head.version == known.version and head.digest == known.digest:
+        return told
+    ended = known.terminal and head.version.attempt == known.version.attempt
+    return told if head.version > known.version and not ended else ours
 
 
 def _state(head: Head) -> tuple[bool, bytes]:

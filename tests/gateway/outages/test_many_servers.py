@@ -36,13 +36,17 @@ class TestSentinels:
         run(act)
 
     def test_an_end_that_the_replica_never_got_is_not_lost(self, sentinels: SentinelSet, prefix: str) -> None:
-        """It was acknowledged to its publisher, and only the nodes know it when the master is gone."""
+        """It was acknowledged to its publisher, and only the nodes know it when the master is gone.
+
+        Half of the uploads are queued, for all that the replica knows: none of them is queued again.
+        """
 
         async def act() -> None:
             async with stage(sentinels.url, sentinels.url, prefix=prefix) as here:
                 node = here.members[0].node
-                for upload_id in UPLOADS:
-                    await node.publish(Event.read(event(upload_id, 10)))
+                for number, upload_id in enumerate(UPLOADS):
+                    first = ["queued", "vision_analysis"][number % 2]
+                    await node.publish(Event.read(event(upload_id, 10, stage=first)))
                 await until(lambda: sentinels.replica.cli("dbsize") == sentinels.master.cli("dbsize"))
                 sentinels.replica.pause()
                 sentinels.master.cli("client", "kill", "type", "replica")

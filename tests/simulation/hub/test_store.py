@@ -1,6 +1,7 @@
 """What the middle keeps, held against the scripts of the broker around Redis, which must do the same."""
 
 import asyncio
+import copy
 import itertools
 import random
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.limits import Limits
 from vuemantics_ws.simulation.hub.follows import FOLLOW, Change
 from vuemantics_ws.simulation.hub.store import Store
+from vuemantics_ws.simulation.hub.store import Stored as Known
 
 _prefixes = itertools.count()
 
@@ -42,7 +44,7 @@ EVENT = st.builds(
 )
 
 STEP = st.tuples(
-    st.sampled_from(["publish", "publish", "publish", "learn", "reconcile", "reconcile", "lose"]),
+    st.sampled_from(["publish", "publish", "publish", "learn", "reconcile", "reconcile", "lose", "fall behind"]),
     EVENT,
     st.integers(0, 2),
     st.sampled_from([0.0, 0.25, 1.0, 9.75, 10.0, 61.0]),
@@ -60,7 +62,20 @@ class Scripts:
 
     def lose(self) -> None:
         number = next(_prefixes)
-        self.heads = Heads(self.commands, Keys(f"store-{number}:"), head_ttl_s=600, dice=random.Random(number))
+        keys = Keys(f"store-{number}:")
+        self.keys = keys.head(UPLOAD_ID), keys.digests(UPLOAD_ID)
+        self.heads = Heads(self.commands, keys, head_ttl_s=600, dice=random.Random(number))
+
+    def copy(self) -> list[bytes | None]:
+        """What a replica has at this moment."""
+        return [self.runner.run(self.commands.execute("DUMP", key)) for key in self.keys]
+
+    def fail_over(self, copied: list[bytes | None]) -> None:
+        """The replica answers from now on."""
+        for key, dumped in zip(self.keys, copied, strict=True):
+            self.runner.run(self.commands.execute("DEL", key))
+            if dumped is not None:
+                self.runner.run(self.commands.execute("RESTORE", key, 0, dumped))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +92,8 @@ def scripts(redis: RedisServer) -> Iterator[Scripts]:
 def test_it_keeps_what_the_scripts_keep(scripts: Scripts, steps: list[tuple[str, Event, int, float]]) -> None:
     scripts.lose()
     store, now, numbers = Store(Limits()), 0.0, itertools.count()
-    known: list[Head | None] = [None, None, None]
+    known: list[tuple[Stored, Known] | None] = [None, None, None]
+    replicas = [(copy.deepcopy(store), scripts.copy())]
     for what, event, node, pause_s in steps:
         now += pause_s
         scripts.commands.now_s = now
@@ -89,15 +105,21 @@ def test_it_keeps_what_the_scripts_keep(scripts: Scripts, steps: list[tuple[str,
                 assert receipt[:2] == judgement
             case "learn":
                 stored = store.read(UPLOAD_ID, now, is_watched=True)
-                known[node] = stored.head if stored is not None else None
+                [theirs] = scripts.runner.run(scripts.heads.read([UPLOAD_ID], now))
+                known[node] = (theirs, stored) if isinstance(theirs, Stored) and stored is not None else None
             case "reconcile" if ours is not None:
-                [theirs] = scripts.runner.run(scripts.heads.reconcile([(UPLOAD_ID, Stored(ours, b"x"))], now))
-                _, stored = store.reconcile(UPLOAD_ID, ours, now, next(numbers))
+                [theirs] = scripts.runner.run(scripts.heads.reconcile([(UPLOAD_ID, ours[0])], now))
+                _, stored = store.reconcile(UPLOAD_ID, ours[1], now, next(numbers))
                 assert isinstance(theirs, Stored)
                 assert said(theirs.head) == said(stored.head)
             case "lose":
                 scripts.lose()
                 store = Store(Limits())
+            case "fall behind":
+                replica, copied = replicas[-1 - min(node, len(replicas) - 1)]
+                store = copy.deepcopy(replica)
+                scripts.fail_over(copied)
+        replicas.append((copy.deepcopy(store), scripts.copy()))
     [found] = scripts.runner.run(scripts.heads.read([UPLOAD_ID], now))
     assert not isinstance(found, Exception)
     kept = store.read(UPLOAD_ID, now, is_watched=True)

@@ -123,7 +123,14 @@ class History:
 
     async def _reconcile(self, now_s: float) -> Any:
         known = self._dice.choice(self._nodes)
-        heads = [(upload_id, Stored(upload.head, b"former")) for upload_id, upload in known.items() if upload.head]
+        stored = dict(zip(UPLOADS, await self._subject.heads.read(UPLOADS, now_s), strict=True))
+        heads = []
+        for upload_id, upload in known.items():
+            there = stored[upload_id]
+            is_known = self._dice.random() < 0.5
+            incarnation = there.incarnation if isinstance(there, Stored) and is_known else b"former"
+            if upload.head is not None:
+                heads.append((upload_id, Stored(upload.head, incarnation)))
         return _plain(await self._subject.heads.reconcile(heads, now_s))
 
     async def _read(self, now_s: float) -> Any:

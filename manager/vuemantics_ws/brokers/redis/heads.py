@@ -60,7 +60,7 @@ class Heads:
 
     async def reconcile(self, heads: Sequence[tuple[str, Stored]], now: float) -> list[Stored | Exception]:
         """Give Redis what this process knows, as SEMANTICS.md section 6 has it. Returns what is stored after it."""
-        calls = [self._reconcile_call(upload_id, stored.head, now) for upload_id, stored in heads]
+        calls = [self._reconcile_call(upload_id, stored, now) for upload_id, stored in heads]
         answers = await self._commands.run_all(calls)
         return [answer if isinstance(answer, Exception) else read_state(answer, now) for answer in answers]
 
@@ -92,7 +92,8 @@ class Heads:
             event.published,
         )
 
-    def _reconcile_call(self, upload_id: str, head: Head, now: float) -> Call:
+    def _reconcile_call(self, upload_id: str, stored: Stored, now: float) -> Call:
+        head = stored.head
         return self._call(
             self._reconcile,
             upload_id,
@@ -104,6 +105,7 @@ class Heads:
             head.outcome.hex() if head.outcome else _NONE,
             max(0, round((now - head.accepted_at) * 1000)),
             head.frame.payload,
+            stored.incarnation,
         )
 
 

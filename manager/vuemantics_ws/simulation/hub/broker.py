@@ -214,7 +214,7 @@ class SimulatedBroker:
         if self._owed and self._hearing.is_connected:
             owed, self._owed = self._owed, {}
             watches = list(owed)
-            known = [(watch.upload_id, watch.head) for watch in watches]
+            known = [(watch.upload_id, watch.stored) for watch in watches]
             asked = self._asking.ask(SMALL_BYTES * len(known), self._middle.reconcile, known)
             asked.add_done_callback(lambda answered: self._was_read(watches, answered))
 

@@ -134,14 +134,14 @@ class Middle:
     def read(self, upload_id: str) -> Stored | None:
         return self.store.read(upload_id, self.loop.time(), is_watched=upload_id in self._watching)
 
-    def reconcile(self, known: Sequence[tuple[str, Head | None]]) -> list[Stored | None]:
+    def reconcile(self, known: Sequence[tuple[str, Stored | None]]) -> list[Stored | None]:
         """Read where a node knows nothing, and take what it knows where it does. What is stored of each after it."""
         answers: list[Stored | None] = []
-        for upload_id, head in known:
-            if head is None:
+        for upload_id, ours in known:
+            if ours is None:
                 answers.append(self.read(upload_id))
                 continue
-            changed, stored = self.store.reconcile(upload_id, head, self.loop.time(), next(self.numbers))
+            changed, stored = self.store.reconcile(upload_id, ours, self.loop.time(), next(self.numbers))
             if changed:
                 self._tell(upload_id, stored)
             answers.append(stored)

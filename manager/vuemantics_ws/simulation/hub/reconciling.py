@@ -8,12 +8,17 @@ from vuemantics_ws.core.upload import Event, Head, Verdict, Version, judge
 from vuemantics_ws.frame import Frame
 from vuemantics_ws.messages import VERSION_NUMBER_MAX, with_version
 
+CLOCKS_DIFFER_S = 0.1
+"""Those of two servers, at most: here there is one, but the rule is one, too."""
 
-def reconciled(stored: Head, ours: Head) -> Head:
+
+def reconciled(stored: Head, ours: Head, *, one_incarnation: bool) -> Head:
     """The head that stays; ``stored`` itself where nothing changes.
 
     - What is stored is above ours, or the same: it stays, and takes our owner if it has none. One without a version of its
       own is not above an end of its attempt that had none either: it was numbered by a judge that did not know the end.
+    - What is stored is below ours, was accepted no later, and both are of one incarnation: it is our own past, as a replica has
+      it that had not got all. Ours takes its place as it was.
     - Else two histories met. The stored event is judged anew against our head, with its age as it was when it came, and
       without digests. Accepted, it stays with the version that it got. The same end once more, not below ours, stays.
     - Refused, ours takes its place. Where ours is not above it, others may have been told it under a version under which they
@@ -23,8 +28,10 @@ def reconciled(stored: Head, ours: Head) -> Head:
     ended = ours.terminal and stored.version.attempt == ours.version.attempt and not (stored.versioned or ours.versioned)
     if (above and not ended) or (equal and stored.digest == ours.digest):
         return _owned(stored, stored.owner or ours.owner)
-    event = _event_of(stored)
-    verdict, version = judge(ours, event, stored.accepted_at - ours.accepted_at, remembered=False)
+    age_s = stored.accepted_at - ours.accepted_at
+    if stored.version < ours.version and one_incarnation and age_s <= CLOCKS_DIFFER_S:
+        return _owned(ours, ours.owner or stored.owner)
+    verdict, version = judge(ours, _event_of(stored), age_s, remembered=False)
     owner = stored.owner or ours.owner
     if verdict is Verdict.ACCEPTED:
         assert version is not None

@@ -72,15 +72,16 @@ class Store:
         kept = self._find(upload_id, now, is_watched=is_watched)
         return None if kept is None or kept.upload.head is None else Stored(kept.upload.head, kept.incarnation)
 
-    def reconcile(self, upload_id: str, ours: Head, now: float, fresh: int) -> tuple[bool, Stored]:
+    def reconcile(self, upload_id: str, known: Stored, now: float, fresh: int) -> tuple[bool, Stored]:
         """Take what a node knows of an upload that it watches. Whether that changed anything, and what is stored after it."""
         if self._journal is not None:
-            self._note(now, Store.reconcile, upload_id, ours, now, fresh)
+            self._note(now, Store.reconcile, upload_id, known, now, fresh)
+        ours = known.head
         kept = self._find(upload_id, now, is_watched=True)
         if kept is None:
             kept = self._uploads[upload_id] = _Kept(fresh, now)
         former = kept.upload.head
-        head = ours if former is None else reconciled(former, ours)
+        head = ours if former is None else reconciled(former, ours, one_incarnation=kept.incarnation == known.incarnation)
         changed = head is not former
         if changed:
             kept.touched_at = now

@@ -23,6 +23,11 @@ class Watch:
         self.incarnation = 0
         self.ended = False
 
+    @property
+    def stored(self) -> Stored | None:
+        """What is known, as the middle keeps it."""
+        return None if self.head is None else Stored(self.head, self.incarnation)
+
     def take(self, stored: Stored) -> None:
         """Know a state, if the judge would let it follow what is known.
 

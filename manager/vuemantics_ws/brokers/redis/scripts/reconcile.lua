@@ -1,14 +1,17 @@
 -- Give Redis the head that a process knows, after either may have missed something.
 --
 -- ARGV: channel, PUBLISH or SPUBLISH, time to live in seconds, an incarnation for a first head, attempt, seq, flags, owner,
--- digest, outcome, age in milliseconds, and the bytes that leave for browsers.
+-- digest, outcome, age in milliseconds, the bytes that leave for browsers, and the incarnation under which it was known.
 -- Returns what is stored after it, as it is told.
 --
 -- 1. Nothing is stored: ours is, under the new incarnation, and is told.
 -- 2. What is stored is above ours, or equal with the same bytes: it stays. If nobody owns it and somebody owns ours, it gets
 --    our owner and is told again. But one without a version of its own is not above an end of its attempt: it was numbered by
 --    a judge that did not know the end, and whoever knows it takes nothing more of that attempt.
--- 3. Else two histories met. The stored event is judged anew against our head, with its age as it was when the event came:
+-- 3. What is stored is below ours, under the incarnation that we know, and was accepted no later than ours: it is our own past,
+--    as a replica has it that took the place of a master before it had got all, or a Redis that starts with what it last saved.
+--    Ours takes its place as it was, with our owner if it has one.
+-- 4. Else two histories met. The stored event is judged anew against our head, with its age as it was when the event came:
 --    by its own version, or as one without. No digest counts, since its own would.
 --    a. Accepted: it stays, with the version that it got.
 --    b. The same end once more, not below ours: it stays.
@@ -21,6 +24,9 @@
 --
 -- What is stored never falls in version. Only where one event names its version and another gets the same one, or two name one,
 -- may a version be stored with other bytes than before.
+
+-- The clocks of two servers differ by less; and what comes after the one has died comes later than that.
+local CLOCKS_DIFFER_MS = 100
 
 local channel, publish, ttl_s = ARGV[1], ARGV[2], ARGV[3]
 local ours = {
@@ -62,12 +68,19 @@ if (above and not ended) or (equal and stored.digest == ours.digest) then
     return stay()
 end
 
+local age_ms = stored.accepted_at - ours.accepted_at
+if not above and not equal and stored.incarnation == ARGV[13] and age_ms <= CLOCKS_DIFFER_MS then
+    ours.owner = ours.owner ~= '' and ours.owner or stored.owner
+    ours.incarnation = stored.incarnation
+    return settle(ours, ARGV[12])
+end
+
 local function is_queued()
     local read, event = pcall(cjson.decode, payload)
     return read and type(event.payload) == 'table' and event.payload.stage == 'queued'
 end
 
-local verdict, attempt, seq = judge(ours, stored, stored.accepted_at - ours.accepted_at, false, is_queued)
+local verdict, attempt, seq = judge(ours, stored, age_ms, false, is_queued)
 if verdict == 'accepted' then
     if not has(stored.flags, 'v') then
         payload = with_version(without_version(payload, stored.attempt, stored.seq), attempt, seq)

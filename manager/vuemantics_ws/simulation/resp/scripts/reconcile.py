@@ -23,9 +23,12 @@ from vuemantics_ws.simulation.resp.scripts.judge import (
     without_version,
 )
 
+CLOCKS_DIFFER_MS = 100
+
 
 def reconcile(call: Call) -> Reply:
-    channel, _, ttl_s, incarnation, attempt, seq, flags, owner, digest, outcome, age_ms, our_payload = call.arguments
+    channel, _, ttl_s, incarnation, *said, our_payload, known_under = call.arguments
+    attempt, seq, flags, owner, digest, outcome, age_ms = said
     accepted_at = call.keyspace.now_ms - int(age_ms)
     ours = Stored(int(attempt), int(seq), flags, owner, digest, outcome, accepted_at, incarnation)
     stored = read_head(call)
@@ -57,6 +60,10 @@ def reconcile(call: Call) -> Reply:
         return stay()
 
     age = stored.accepted_at - ours.accepted_at
+    if not above and not equal and stored.incarnation == known_under and age <= CLOCKS_DIFFER_MS:
+        ours.owner = ours.owner or stored.owner
+        ours.incarnation = stored.incarnation
+        return settle(ours, our_payload)
     verdict, version = judge(ours, stored, age, remembered=False, queued=_is_queued(payload))
     if verdict is Verdict.ACCEPTED:
         assert version is not None
