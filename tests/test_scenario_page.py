@@ -12,7 +12,7 @@ import pytest
 from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.dice import Spread
 from vuemantics_ws.simulation.format.amounts import Model
-from vuemantics_ws.simulation.format.bundled import bundled_names
+from vuemantics_ws.simulation.format.bundled import bundled_names, bundled_text
 from vuemantics_ws.simulation.format.clients import TOKEN_KINDS, TokenKind
 from vuemantics_ws.simulation.format.expected import Expectation
 from vuemantics_ws.simulation.format.faults import FAULTS
@@ -22,6 +22,7 @@ from vuemantics_ws.simulation.format.probes import PROBES
 from vuemantics_ws.simulation.format.reader import examine
 from vuemantics_ws.simulation.format.scenario import Scenario
 from vuemantics_ws.simulation.format.schema import keys_of, models_of, scenario_schema
+from vuemantics_ws.simulation.overview import overview_of
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "scenarios.md"
@@ -97,7 +98,24 @@ def _named(head: str, meanings: dict[Any, str]) -> str:
     return _table([head, "what it means"], [[f"`{name}`", meaning] for name, meaning in meanings.items()])
 
 
+def _bundled() -> str:
+    """What a seed costs was measured, so of that the page itself is the source."""
+    measured = dict(
+        re.findall(r"^\| `([\w-]+)` \|.*\| ([\d.]+ m?s) \|[^|]*\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    rows = []
+    for name in bundled_names():
+        examined = examine(bundled_text(name), {})
+        assert examined.scenario is not None
+        overview = overview_of(bundled_text(name), examined)
+        sweep = "{}..{}".format(*examined.scenario.sweep) if examined.scenario.sweep else ""
+        arms = "virtual" if overview.needs_virtual_time else overview.takes.removeprefix("about ")
+        rows.append([f"`{name}`", overview.question, arms, measured.get(name, "not measured"), sweep])
+    return _table(["scenario", "what it asks", "real time", "a seed", "sweep"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "table: bundled": _bundled,
     **{f"keys: {model.__name__}": partial(key_table, model) for model in models_of(Scenario)},
     "table: tokens": lambda: _named("kind", TOKEN_KINDS),
     "table: networks": _networks,
@@ -123,6 +141,14 @@ def test_the_tables_of_the_page_are_those_of_the_models() -> None:
     text = PAGE.read_text(encoding="utf-8")
 
     assert with_tables(text) == text
+
+
+def test_every_bundled_scenario_says_which_seeds_to_sweep_and_what_one_costs() -> None:
+    table = PAGE.read_text(encoding="utf-8").partition("<!-- table: bundled -->")[2].partition("<!--")[0]
+
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| [\d.]+ m?s \| \d+\.\.\d+ \|$", table, re.MULTILINE)
+
+    assert rows == bundled_names()
 
 
 def test_every_key_of_the_format_stands_on_the_page() -> None:

@@ -1,6 +1,8 @@
 """A way to Redis that can be cut, so that one broker loses it and another does not."""
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -14,6 +16,7 @@ class Relay:
         self._to_port = to_port
         self._server: asyncio.Server
         self._passing: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self._flowing = asyncio.Event()
         self._flowing.set()
 
@@ -31,6 +34,17 @@ class Relay:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def reset(self) -> None:
+        """Every connection ends at once, in no good order: with a reset. New ones are let in."""
+        for writer in self._writers:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.cut()
+        for writer in self._writers:
+            with suppress(OSError):
+                await writer.wait_closed()
+        self._writers.clear()
+        self.mend()
 
     async def cut(self) -> None:
         """Every connection ends at once, and so does each new one."""
@@ -57,6 +71,7 @@ class Relay:
             if not self.is_open:
                 return
             self._passing.add(task)
+            self._writers.append(writer)
             redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
             writers.append(redis_writer)
             await asyncio.gather(self._copy(reader, redis_writer), self._copy(redis_reader, writer))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.brokers.redis.relay import Relay
 from tests.events import progress, read
 from tests.redis_server import RedisCluster, RedisServer, SentinelSet, cli, free_port, wait_until
 from vuemantics_ws.brokers.redis import faults
@@ -170,6 +171,19 @@ class TestConnections:
             assert await commands.run(echo("b")) == b"b"
 
         with_commands(own_redis.url, scenario)
+
+    def test_what_was_reset_meanwhile_is_opened_again(self, redis: RedisServer) -> None:
+        async def run() -> None:
+            async with Relay(redis.port) as relay, commands_at(relay.url) as commands:
+                await asyncio.gather(*(commands.run(echo(str(number))) for number in range(4)))
+
+                await relay.reset()
+                for _ in range(8):  # turns in which it is heard
+                    await asyncio.sleep(0)
+
+                assert [await commands.run(echo(str(number))) for number in range(4)] == [b"0", b"1", b"2", b"3"]
+
+        asyncio.run(run())
 
     def test_a_socket_file(self, prefix: str) -> None:
         with RedisServer("--unixsocket", "redis.sock") as server:

@@ -102,7 +102,7 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
 def test_what_is_neither_is_refused_with_what_there_is() -> None:
     with pytest.raises(BadScenario, match=r"quickstrat: there is no such file.*\(did you mean quickstart\?\)"):
         resolve_scenario("quickstrat")
-    with pytest.raises(BadScenario, match=r"\(there is: auth-matrix, .*survive, token-expiry\)"):
+    with pytest.raises(BadScenario, match=r"\(there is: auth-matrix, .*token-expiry, two-nodes\)"):
         resolve_scenario("zzz")
 
 

@@ -261,6 +261,17 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
         Story().joins("desk").follows("desk", CAT).gives_up("desk", CAT).waits().leaves("desk"),
         "desk got no answer to its unsubscribe_upload of cat",
     ),
+    "an id that is none, of which nothing is said": (
+        documented,
+        Story()
+        .joins("desk")
+        .asks("desk", "../cat")
+        .hears("desk", "pong")
+        .asks("desk", CAT)
+        .is_refused("desk", "forbidden", upload=CAT)
+        .waits(),
+        "desk got no answer to its subscribe_upload of an unknown upload",
+    ),
     "a state of what was given up": (
         documented,
         Story()
@@ -409,6 +420,16 @@ def test_an_observer_that_is_late_sees_everything_late() -> None:
 
 
 ALLOWED: dict[str, tuple[Law, Story]] = {
+    "an id that is none, which is a bad message": (
+        documented,
+        Story()
+        .joins("desk")
+        .asks("desk", "../cat")
+        .gives_up("desk", "")
+        .is_refused("desk", "bad_message")
+        .is_refused("desk", "bad_message")
+        .waits(),
+    ),
     "a gap": (order, Story().joins("desk").follows("desk", CAT).gets("desk", CAT, 1, 1).gets("desk", CAT, 1, 9)),
     "the head once more for whoever asks again": (
         order,

@@ -1,7 +1,10 @@
-"""Where a server's name leads, found before anybody connects.
+"""redis-py's connections, with two faults less.
 
-uvloop's ``create_connection``, cancelled while it looks a name up, leaves a future behind whose error nobody gets, and
-which the loop complains of. Its ``getaddrinfo`` leaves nothing.
+Where a server's name leads is found before anybody connects. uvloop's ``create_connection``, cancelled while it looks a name
+up, leaves a future behind whose error nobody gets, and which the loop complains of. Its ``getaddrinfo`` leaves nothing.
+
+One that was reset while nobody used it counts as lost. redis-py sees only what ended in good order, and whoever came next
+would send into nothing.
 """
 
 import asyncio
@@ -49,6 +52,11 @@ class ResolvedConnection(Connection):
     def _connection_arguments(self) -> Mapping[str, Any]:
         arguments: dict[str, Any] = {**super()._connection_arguments(), "host": self._address}
         return arguments | ({"server_hostname": self.host} if "ssl" in arguments else {})
+
+    async def can_read(self) -> bool:
+        """Whether there is something to read before anything was asked: then whoever takes it from a pool opens it anew."""
+        was_reset = self._reader is not None and self._reader.exception() is not None
+        return was_reset or await super().can_read()
 
 
 class ResolvedSSLConnection(ResolvedConnection, SSLConnection):

@@ -1,16 +1,20 @@
 """What must hold in every run beside the laws: each a pure function over a log, as the laws are."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
 from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.upload import Version
+from vuemantics_ws.messages import UPLOAD_ID_PATTERN
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
 from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Closed, NodeExited, Opened, Published, Received, Sent, Undocumented
 
 _KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
 _ANSWERS = {"subscribe_upload": "subscribed", "unsubscribe_upload": "unsubscribed"}
+_BAD_MESSAGE = ("error", None)
+"""What answers a request with an id that is none (SEMANTICS.md section 5). It does not say which."""
 
 
 def documented(history: History) -> Finding:
@@ -94,13 +98,14 @@ def _unanswered(history: History) -> Iterator[Seen]:
     for connection in history.connections.values():
         if history.began.clients[connection.client].reads_slowly:
             continue
-        waiting: dict[tuple[str, str], list[Sent]] = {}
+        waiting: dict[tuple[str, str | None], list[Sent]] = {}
         for record in connection.records:
             if isinstance(record, Sent):
-                waiting.setdefault((_ANSWERS[record.action], record.upload_id), []).append(record)
-            elif isinstance(record, Received) and record.upload_id is not None:
-                answered = "subscribed" if record.action == "error" else record.action
-                questions = waiting.get((answered, record.upload_id))
+                is_id = re.match(UPLOAD_ID_PATTERN, record.upload_id) is not None
+                waiting.setdefault((_ANSWERS[record.action], record.upload_id) if is_id else _BAD_MESSAGE, []).append(record)
+            elif isinstance(record, Received):
+                refused = record.action == "error" and record.upload_id is not None
+                questions = waiting.get(("subscribed" if refused else record.action, record.upload_id))
                 if questions:
                     questions.pop(0)
         until = connection.closed.at if connection.closed is not None else history.ends_at

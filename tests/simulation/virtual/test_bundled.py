@@ -1,0 +1,33 @@
+"""Every bundled scenario holds in virtual time, with its own seed, around each broker that it can be played around."""
+
+import pytest
+
+from tests.simulation.virtual.playing import bundled, played
+from vuemantics_ws.simulation.format.bundled import bundled_names
+from vuemantics_ws.simulation.virtual.run import VirtualOptions
+
+LONG = {"bulk-drop", "crowd", "evening", "redis-outage", "rolling-restart", "slow-consumer", "survive"}
+"""They take more than a second."""
+
+VERY_LONG = {"evening", "survive"}
+"""They take half a minute and more, and once is enough."""
+
+EITHER = [
+    pytest.param(name, broker, marks=[pytest.mark.slow] if name in LONG else [])
+    for name in bundled_names()
+    for broker in ("simulated", "redis")
+    if name not in VERY_LONG
+]
+
+
+@pytest.mark.parametrize(("name", "broker"), EITHER)
+def test_it_holds_around_either_broker(name: str, broker: str) -> None:
+    run, _ = played(bundled(name), VirtualOptions(broker=broker))  # type: ignore[arg-type]
+
+    assert run.report.broken() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(VERY_LONG))
+def test_what_takes_long_holds(name: str) -> None:
+    assert played(bundled(name))[0].report.broken() == []
