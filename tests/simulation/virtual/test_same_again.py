@@ -1,21 +1,21 @@
-"""The same plan, the same run: every record of it, in every process."""
+"""The same plan, the same run: every record of it, in every process, whatever Python, however it hashes."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.virtual.playing import bundled, plan, played
-from vuemantics_ws.gateway.server import Gateway
+from tests.simulation.virtual.playing import ROOT, SOURCES, Play, bundled, hashes_elsewhere, libraries, plan, played
+from tests.simulation.virtual.unordered import PLACES, plant
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.virtual.run import VirtualOptions
 
-ROOT = Path(__file__).parents[3]
-
-SCENARIOS = ["happy-path", "quickstart", "late-join", "regenerate", "many-tabs"]
+QUICK = ["happy-path", "quickstart", "late-join", "regenerate", "many-tabs", "failed-and-stalled", "auth-matrix"]
+LONGER = ["rolling-restart", "redis-outage"]
 
 RESTARTED = """\
     server: {nodes: 2, config: {grace: 2s, drain: 1s}}
@@ -28,12 +28,36 @@ RESTARTED = """\
 """
 """Of the tabs of a node that stops, some are told to go before others."""
 
+AT_ONCE = """\
+version: 1
+name: at-once
+description: What leaves for all at the same instant arrives at the same instant.
+duration: 1m
+network: {even: {latency: 10ms}}
+server: {config: {access: open, grace: 2s, drain: 1s}}
+users: {alice: {count: 6}}
+uploads: [{id: up, owner: alice, pipeline: image}]
+clients: [{id: tab, user: alice, count: 18, join: 0s..400ms, subscribe: [up], network: even}]
+faults: [{at: 3s, do: node.restart, target: "node:0", down: 1s}]
+expect: [{received: {clients: tab, action: upload_progress, per: upload, min: 1}}]
+"""
+"""On such a network it shows in which order several were told."""
+
+EVERYWHERE = [
+    *[Play(name, seed) for name in QUICK for seed in (1, 2)],
+    *[Play("late-join", seed, "redis") for seed in (1, 2)],
+    Play(AT_ONCE, 1),
+]
+
+TRIES = 20
+"""Where objects lie in memory may be in order by chance."""
+
 
 def restarted() -> Plan:
     return plan(RESTARTED, duration="1m")
 
 
-@pytest.mark.parametrize("name", [*SCENARIOS, pytest.param("rolling-restart", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)])
 def test_a_run_is_the_same_again(name: str) -> None:
     again = bundled(name)
 
@@ -54,11 +78,23 @@ def test_a_run_is_the_same_again_around_either_broker(broker: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_run_is_the_same_in_every_process() -> None:
-    here = [played(bundled(name))[0].trace_hash for name in SCENARIOS]
+    here = [play.run().trace_hash for play in EVERYWHERE]
 
-    for seed in ("1", "random"):
-        assert elsewhere(SCENARIOS, hash_seed=seed) == here
+    for hash_seed in ("0", "1", "random"):
+        assert hashes_elsewhere(EVERYWHERE, hash_seed=hash_seed) == here
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_a_run_is_the_same_on_every_python(version: str) -> None:
+    python = python_of(version)
+
+    there = hashes_elsewhere(EVERYWHERE, hash_seed="random", python=python)
+
+    assert there == [play.run().trace_hash for play in EVERYWHERE]
 
 
 def test_another_seed_is_another_run() -> None:
@@ -73,39 +109,46 @@ def test_other_options_are_another_run() -> None:
     assert len({played(restarted(), each)[0].trace_hash for each in options}) == 3
 
 
-def test_a_set_of_connections_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A set iterates by addresses in memory, which are others each time: what follows from its order is no run again."""
-    made = Gateway.__init__
+@pytest.mark.parametrize("table", ["connections of a user", "connections of a node"])
+def test_a_set_of_connections_would_be_seen(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It iterates by addresses in memory, which are others each time: what follows from its order is no run again."""
+    plant(*PLACES[table], monkeypatch.setattr)
 
-    def make(self: Gateway, *arguments: object, **options: object) -> None:
-        made(self, *arguments, **options)  # type: ignore[arg-type]
-        self.connections = ByAddress()  # type: ignore[assignment]
-
-    monkeypatch.setattr(Gateway, "__init__", make)
-
-    hashes, moved = set(), []
-    for _ in range(5):
-        hashes.add(played(restarted())[0].trace_hash)
+    first, moved = Play(AT_ONCE, 1).run(), list[object]()
+    for _ in range(TRIES):
         moved.append([object() for _ in range(999)])  # so that the next objects lie elsewhere
+        if Play(AT_ONCE, 1).run() != first:
+            return
 
-    assert len(hashes) > 1
-
-
-class ByAddress(dict[object, None]):
-    """A dict in the order of a set."""
-
-    def __iter__(self) -> Iterator[object]:
-        return iter(set(self.keys()))
+    pytest.fail(f"{TRIES} runs were the same")
 
 
-def elsewhere(names: list[str], *, hash_seed: str) -> list[str]:
-    """What another process makes of bundled scenarios: their hashes."""
-    found = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.virtual.playing", *names],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        check=True,
+@pytest.mark.slow
+def test_a_set_of_names_would_be_seen_in_another_process() -> None:
+    runs = [hashes_elsewhere([Play(AT_ONCE, 1)], hash_seed=seed, unordered="followers of an upload") for seed in "123"]
+
+    assert runs[0] != runs[1] or runs[0] != runs[2]
+
+
+def python_of(version: str) -> str:
+    """A Python of this version that has the libraries, in our versions of them; without one the test is skipped.
+
+    It is looked for among the paths in OTHER_PYTHONS, which are separated as those in PATH are, on the PATH, and in pyenv.
+    """
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    found = [
+        *filter(None, os.environ.get("OTHER_PYTHONS", "").split(os.pathsep)),
+        *filter(None, [shutil.which(f"python{version}")]),
+        *map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))),
+    ]
+    program = (
+        "import json, sys; from tests.simulation.virtual.playing import libraries;"
+        "print(json.dumps(['%d.%d' % sys.version_info[:2], libraries()]))"
     )
-    return found.stdout.split()
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
+    for python in found:
+        told = subprocess.run([python, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+        if told.returncode == 0 and json.loads(told.stdout) == [version, libraries()]:
+            return python
+    pytest.skip(f"there is no Python {version} here that has our versions of the libraries (looked at {found})")
