@@ -1,5 +1,6 @@
 """The virtual arm: a plan played by the production gateway in one process, on a loop whose clock jumps."""
 
+import gc
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.simulation.virtual.playing import bundled, of, plan, played
 from vuemantics_ws.gateway.conversation import UploadConversation
 from vuemantics_ws.gateway.server import Gateway
+from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.log import Began, Closed, Emptied, NodeExited, Settled, Troubled
 from vuemantics_ws.simulation.virtual.run import VirtualFault, VirtualOptions
 
@@ -167,3 +169,17 @@ def test_tabs_leave_as_the_file_says_and_those_that_vanished_are_cut_at_the_end(
     assert sorted((record.code, record.at < began_to_go) for record in closed.values()) == [
         (1000, False), (1000, True), (1006, True), (1006, True),
     ]  # fmt: skip
+
+
+def test_of_a_run_that_is_over_nothing_is_left_in_memory_but_its_log() -> None:
+    gc.collect()
+    before = len(_loops())
+
+    _, log = played(bundled("quickstart"))
+
+    assert len(log) > 100
+    assert len(_loops()) == before
+
+
+def _loops() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, VirtualLoop)]
