@@ -330,6 +330,10 @@ class Log:
         """``listener`` is called with every record from now on. It must return at once and raise nothing."""
         self._listeners.append(listener)
 
+    def unlisten(self, listener: Callable[[Record], None]) -> None:
+        """It is called no more, and nothing that it holds is kept."""
+        self._listeners.remove(listener)
+
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 

@@ -37,6 +37,7 @@ def taken(history: History) -> Finding:
 
 def _documented(history: History) -> Iterator[Seen]:
     silenced: set[tuple[int, str]] = set()
+    siblings = _siblings(history)
     asking: Counter[tuple[int, str]] = Counter()
     published = {
         (upload_id, accepted.version): accepted.published
@@ -57,21 +58,21 @@ def _documented(history: History) -> Iterator[Seen]:
                 yield Seen(wrong, record, record.connection)
             case Sent(action="subscribe_upload", upload_id=upload_id, connection=number):
                 asking[number, upload_id] += 1
-                silenced.difference_update((sibling, upload_id) for sibling in _siblings(history, number))
+                silenced.difference_update((sibling, upload_id) for sibling in siblings[number] if sibling != number)
             case Received(upload_id=str() as upload_id, connection=number):
                 client = history.connections[number].client
                 said = published.get((upload_id, record.version)) if record.version is not None else None
                 wrong = None
                 if record.action == "unsubscribed":
                     # Where nobody else has it, the follow ends, and one that begins anew reaches all connections of the user.
-                    if not any(asking[sibling, upload_id] for sibling in _siblings(history, number)):
+                    if not any(asking[sibling, upload_id] for sibling in siblings[number] if sibling != number):
                         silenced.add((number, upload_id))
                 elif record.action == "subscribed":
                     asking[number, upload_id] -= 1
                     silenced.discard((number, upload_id))
                 elif record.is_state and (number, upload_id) in silenced:
                     wrong = f"{client} got a state of what it had given up"
-                elif said is not None and _content(said) != _content(record):
+                elif said is not None and not _shows(record, said):
                     what = f"{show(record)} of {_name(history, upload_id)}"
                     wrong = f"{client} got {what} as {_content(record)}; published was {_content(said)}"
                 yield Seen(wrong, record, number, upload_id)
@@ -83,10 +84,19 @@ def _documented(history: History) -> Iterator[Seen]:
     yield from _before_the_answer(history)
 
 
-def _siblings(history: History, number: int) -> list[int]:
-    """The other connections that the same user has had."""
-    user = history.connections[number].user
-    return [other.number for other in history.connections.values() if other.user == user and other.number != number]
+def _siblings(history: History) -> dict[int, list[int]]:
+    """Of each connection, all that the same user has had, itself too."""
+    of_user: dict[str, list[int]] = {}
+    for connection in history.connections.values():
+        of_user.setdefault(connection.user, []).append(connection.number)
+    return {connection.number: of_user[connection.user] for connection in history.connections.values()}
+
+
+def _shows(state: Received, said: Published) -> bool:
+    """Whether a state is as it was published."""
+    if state.terminal or said.terminal:
+        return state.action == said.action
+    return state.stage == said.stage and state.percent == said.percent
 
 
 def _content(state: Received | Published) -> str:
