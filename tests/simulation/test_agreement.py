@@ -12,8 +12,8 @@ And this is not, since it depends on what came first, and in neither arm is anot
 - whether an end came once more as the answer to a subscribe, as it does to whoever asks after it;
 - whether an upload was known when it was asked for, and what was told of one upload before another.
 
-Not compared are the rules for the simulator itself, since a machine may be busy and virtual time is never late, and what a file
-expects of real time alone.
+Not compared are the rules for the simulator itself, since a machine may be busy and virtual time is never late; what a file
+expects of real time alone; and what real time must come by ``sometimes``, where a busy machine was too late for it.
 """
 
 import json
@@ -141,9 +141,11 @@ def test_both_arms_agree(name: str, in_real_time: dict[str, Outcome]) -> None:
 
     virtual = in_virtual_time(name)
 
-    judged = [each for each, verdict in virtual.verdicts.items() if verdict != "not judged here"]
-    assert {each: real.verdicts[each] for each in judged} == {each: virtual.verdicts[each] for each in judged}
     assert virtual.verdicts.keys() == real.verdicts.keys()
+    for each, verdict in virtual.verdicts.items():
+        came_too_late = each.startswith("sometimes: ") and real.verdicts[each] == "vacuous"
+        if verdict != "not judged here" and not came_too_late:
+            assert verdict == real.verdicts[each], each
     there, here = conversations(real.records), conversations(virtual.records)
     assert here.keys() == there.keys()
     for client, told in there.items():
