@@ -179,6 +179,7 @@ class Publishing:
                 percent=event.percent,
                 size_bytes=len(said),
                 messy=event.messy,
+                copy=event.copy,
                 **known,
             )
         )

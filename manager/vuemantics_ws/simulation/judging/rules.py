@@ -28,8 +28,8 @@ def taken(history: History) -> Finding:
     """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
 
     A ``duplicate`` is one whose answer was lost on its way, and that was published again: its version is new to the log. A
-    messy worker's slip may be accepted or refused, as the judge finds it. Anything else may be refused only where such a slip,
-    accepted, has moved the upload on before it.
+    messy worker's slip may be accepted or refused, as the judge finds it, but a copy is no news to whoever forgot nothing.
+    Anything else may be refused only where such a slip, accepted, has moved the upload on before it.
     """
     applies = any(upload.published for upload in history.began.uploads.values())
     return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
@@ -164,6 +164,8 @@ def _taken(history: History) -> Iterator[Seen]:
         wrong = None
         if published.verdict is None:
             wrong = f"an event could not be published: {published.error}"
+        elif published.copy and published.verdict == "accepted" and not history.faults:
+            wrong = f"an event of {name} was taken as news when it came once more, as {show(published)}"
         elif published.messy or (published.verdict == "unheard" and history.is_disturbed(published.sent_at)):
             pass  # what a plain publisher says while nobody adopts it is lost to Redis itself
         elif not is_taken and not moved_by_a_slip.get(upload_id):
