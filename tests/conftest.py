@@ -17,6 +17,16 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked as planted takes long, and is run where somebody asks for it alone."""
+    if "planted" in config.getoption("markexpr"):
+        return
+    asked_for = [item for item in items if item.get_closest_marker("planted") is None]
+    if len(asked_for) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("planted") is not None])
+        items[:] = asked_for
+
+
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     """One for the tests of a module; each takes a prefix of its own."""

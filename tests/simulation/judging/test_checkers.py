@@ -673,3 +673,31 @@ def test_the_first_violation_is_the_one_that_is_shown() -> None:
 
     assert finding.violation is not None
     assert "desk (connection 1) got (1, 4)" in finding.violation.message
+
+
+def test_nothing_of_an_attempt_may_come_after_its_end() -> None:
+    def ended(*more: tuple[int, int]) -> Story:
+        story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 5, end=True).gets("desk", CAT, 1, 5, end=True)
+        for attempt, seq in more:
+            story.publishes(CAT, attempt, seq).gets("desk", CAT, attempt, seq)
+        return story
+
+    assert the_end_arrives(ended().history()).verdict == "held"
+    assert the_end_arrives(ended((2, 1)).history()).verdict == "held"
+    finding = the_end_arrives(ended((1, 6)).history())
+    assert finding.violation is not None
+    assert finding.violation.message == "desk (connection 1) got (1, 6) of cat after the end of its attempt"
+
+
+def test_no_more_states_are_shown_than_were_published() -> None:
+    def twice(story: Story) -> Story:
+        story.joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1)
+        return story.gets("desk", CAT, 1, 2)
+
+    finding = documented(twice(Story()).history())
+    assert finding.violation is not None
+    assert finding.violation.message == "desk got (1, 2) of cat: more states than were published"
+    assert documented(twice(Story()).publishes(CAT, 1, 2, verdict="unheard").history()).verdict == "held"
+    assert documented(twice(Story()).publishes(CAT, 1, 2, verdict="stale").history()).verdict == "violated"
+    lost = Story().breaks("redis.flush", loses_data=True).mends("redis.flush")
+    assert documented(twice(lost).history()).verdict == "held"

@@ -30,7 +30,9 @@ def convergence(history: History) -> Finding:
 
 
 def the_end_arrives(history: History) -> Finding:
-    """The terminal message of the newest attempt is delivered exactly once; an earlier one's is never repeated."""
+    """The terminal message of the newest attempt is delivered exactly once, and nothing of that attempt after it; an earlier
+    one's is never repeated.
+    """
     ends = [upload_id for upload_id, upload in history.began.uploads.items() if upload.ends]
     applies = any(_is_followed(history, upload_id, promptly=True) for upload_id in ends)
     return judge("the end arrives", "exactly once on each connection", history, _the_end_arrives(history), applies=applies)
@@ -131,13 +133,16 @@ def _the_end_arrives(history: History) -> Iterator[Seen]:
         for state in window.states:
             if state.attempt is None:
                 continue
+            wrong = None
+            if state.attempt in ends and state.terminal:
+                wrong = f"{_who(window)} got the end of attempt {state.attempt} of {_what(history, window)} twice"
+            elif state.attempt in ends:
+                wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} after the end of its attempt"
+            elif state.terminal and state.attempt < newest_attempt:
+                wrong = f"{_who(window)} got an end of {_what(history, window)} after something of a newer attempt"
             if state.terminal:
-                wrong = None
-                if state.attempt in ends:
-                    wrong = f"{_who(window)} got the end of attempt {state.attempt} of {_what(history, window)} twice"
-                elif state.attempt < newest_attempt:
-                    wrong = f"{_who(window)} got an end of {_what(history, window)} after something of a newer attempt"
                 ends.setdefault(state.attempt, state)
+            if state.terminal or wrong is not None:
                 yield _seen(window, state, wrong)
             newest_attempt = max(newest_attempt, state.attempt)
     for window, newest in _quiet_ends(history):

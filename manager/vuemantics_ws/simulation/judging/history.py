@@ -130,6 +130,8 @@ class History:
         """The same for this run: an observer that was late saw everything late."""
         self.faults: list[Disturbance] = []
         """All of them, in the order in which they began."""
+        self.loses_data = False
+        """Whether a fault took heads away that had been kept."""
         self.joined = 0
         """How many connections have authenticated."""
         self.connections: dict[int, Connection] = {}
@@ -277,6 +279,7 @@ class History:
 
     def _begin_fault(self, record: FaultBegan) -> None:
         self.faults.append(Disturbance(record.number, record.do, record.target, record.at, math.inf))
+        self.loses_data = self.loses_data or record.loses_data
         if record.loses_data:  # nobody is there who knows what those follow who are away
             self._lost_data_at = record.at
             for user in self._follows:

@@ -18,8 +18,8 @@ _BAD_MESSAGE = ("error", None)
 
 
 def documented(history: History) -> Finding:
-    """Only documented messages and close codes, every request answered, each state as it was published, nothing before
-    the answer to a subscribe, and nothing after an upload was given up. Always on, as the laws are.
+    """Only documented messages and close codes, every request answered, each state as it was published and no more of them,
+    nothing before the answer to a subscribe, and nothing after an upload was given up. Always on, as the laws are.
     """
     return judge("documented", "only messages and close codes of the protocol", history, _documented(history))
 
@@ -82,6 +82,7 @@ def _documented(history: History) -> Iterator[Seen]:
                 yield Seen(f"{record.node} ended with exit code {code}" + ("" if asked else " without being told to"), record)
     yield from _unanswered(history)
     yield from _before_the_answer(history)
+    yield from _more_than_published(history)
 
 
 def _siblings(history: History) -> dict[int, list[int]]:
@@ -146,6 +147,27 @@ def _before_the_answer(history: History) -> Iterator[Seen]:
             elif (number, upload_id) not in answered and only[connection.user] == number:
                 wrong = f"{connection.client} got a state of {_name(history, upload_id)} before the answer to its subscribe"
                 yield Seen(wrong, record, number, upload_id)
+
+
+def _more_than_published(history: History) -> Iterator[Seen]:
+    """States of an upload beyond as many as may have been accepted: somebody made two of one event.
+
+    Who published besides is not known of a shared server, and where heads were lost an event may come to have two versions.
+    """
+    if history.began.shared or history.loses_data:
+        return
+    published = Counter(record.upload_id for record in history.published if record.verdict not in ("stale", "after_terminal"))
+    shown: dict[str, set[Version]] = {}
+    for record in history.records:
+        if not isinstance(record, Received) or record.upload_id is None or record.version is None:
+            continue
+        upload_id, versions = record.upload_id, shown.setdefault(record.upload_id, set())
+        versions.add(record.version)
+        presumed = bool(history.began.stall_after_s)  # an end that the server made
+        if upload_id in published and len(versions) > published[upload_id] + presumed:
+            client = history.connections[record.connection].client
+            wrong = f"{client} got {show(record)} of {_name(history, upload_id)}: more states than were published"
+            yield Seen(wrong, record, record.connection, upload_id)
 
 
 def _name(history: History, upload_id: str) -> str:
