@@ -190,8 +190,8 @@ class Causing:
         if fault.loses_data:
             self._redis.lose_data()
         if fault.do == "redis.failover":
-            assert self._system.beyond is not None
-            self._system.beyond.fall_behind(fault.behind_s)
+            assert self._system.virtual_faults is not None
+            self._system.virtual_faults.fall_behind(fault.behind_s)
         return f"it ended with exit code {code}"
 
     async def _start_redis(self, fault: PlannedFault) -> Evidence:
@@ -229,9 +229,9 @@ class Causing:
     # What virtual time alone can do.
 
     async def _jump_clocks(self, fault: PlannedFault) -> Evidence:
-        assert self._system.beyond is not None
+        assert self._system.virtual_faults is not None
         places = [self._system.place(fault.node)] if fault.node is not None else self._system.places
-        jumped = sum(self._system.beyond.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
+        jumped = sum(self._system.virtual_faults.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
         return f"the clocks of {jumped} nodes jumped by {fault.jumps_s:+g} s" if jumped else None
 
     # What lies between.

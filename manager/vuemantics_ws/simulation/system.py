@@ -192,7 +192,7 @@ class Route:
         raise refused
 
 
-class Beyond(Protocol):
+class VirtualFaults(Protocol):
     """What can befall nobody but in virtual time."""
 
     def jump(self, place: Place, by_s: float) -> float:
@@ -223,7 +223,7 @@ class System(Protocol):
         ...
 
     @property
-    def beyond(self) -> Beyond | None:
+    def virtual_faults(self) -> VirtualFaults | None:
         """None in real time."""
         ...
 

@@ -57,7 +57,7 @@ class RealSystem:
         """How plain workers publish where there is a Redis."""
         self.tokens = tokens_for(self._settings, clock)
         self.rules = Rules.of(self._settings, self._settings.resolved_access)
-        self.beyond = None
+        self.virtual_faults = None
         self.is_shared = target is not None
         self.measures_every_s = MEASURE_EVERY_S
         self._to_redis: dict[str, TcpProxy] = {}

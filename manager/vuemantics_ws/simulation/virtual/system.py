@@ -47,7 +47,7 @@ class VirtualSystem:
     ) -> None:
         self.redis = middle.redis
         self.plain = middle.plain if any(not upload.versioned for upload in plan.uploads) else None
-        self.beyond = self
+        self.virtual_faults = self
         self.is_shared = False
         self.died = asyncio.Event()
         """Never: a node of ours ends when it is told to, and whatever else befalls it is a fault that is told."""
