@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vuemantics_ws.simulation.clock.loop import VirtualLoop, whose
+from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.process import here
+from vuemantics_ws.simulation.clock.tasks import whose
 from vuemantics_ws.simulation.log import Began, Log, Record, Troubled
 
 OURS = logging.getLogger("vuemantics_ws")
