@@ -132,6 +132,20 @@ def test_only_who_must_knows_which_broker_it_is(module: str) -> None:
             assert home in WHICH_BROKER.get(module, ()), f"{module} may not import {name}"
 
 
+IN_A_SET = {"str", "int", "bytes", "float", "tuple", "type", "BaseException"}
+"""What a table that is a set may hold: it is asked whether something is in it, and gone through by nobody."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_table_of_connections_or_tasks_is_in_order(module: str) -> None:
+    """A set of objects is in the order of where they lie in memory, and what follows from that is no run again: use a dict."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        match node:
+            case ast.AnnAssign(annotation=ast.Subscript(value=ast.Name("set"), slice=held)):
+                names = {part.id for part in ast.walk(held) if isinstance(part, ast.Name)}
+                assert names <= IN_A_SET, f"{module}: {ast.unparse(node)}"
+
+
 IN_SIMULATION: dict[str, set[str]] = {
     "format": {"format", "dice", "pipeline"},
     "planning": {"planning", "format", "dice", "pipeline"},

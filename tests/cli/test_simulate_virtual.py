@@ -99,7 +99,7 @@ class TestOneSeed:
         assert outcome.code == 0
         first, second, third = outcome.err.splitlines()
         assert first == "small, seed 7, in virtual time: Does a tab learn how its upload ends?"
-        assert second.startswith("arm virtual, broker memory, shuffle on, slices on, nodes 1, access owner, ")
+        assert second.startswith("arm virtual, broker simulated, shuffle on, slices on, nodes 1, access owner, ")
         assert "drain 0s" in second
         assert "secret" not in second
         assert "msgspec" in third

@@ -24,16 +24,20 @@ class Follows:
 
     def __init__(self) -> None:
         self.born = b""
+        self.revision = 0
         self.holders: dict[bytes, list[bytes]] = {}
         self.expires_at = 0.0
 
-    def run(self, arguments: Sequence[Any], now: float) -> tuple[list[bytes], bool]:
+    def run(self, arguments: Sequence[Any], now: float) -> tuple[list[Any], bool]:
         """The answer, and whether the others must know."""
         words = [word if isinstance(word, bytes) else str(word).encode() for word in arguments]
-        _, _, node, random_id, ttl_ms, follows_max, connected, count, *rest = words
+        _, _, node, random_id, ttl_ms, follows_max, connected, known, count, *rest = words
         present, pairs = {*rest[: int(count)], node}, rest[int(count) :]
         if now >= self.expires_at:
-            self.born, self.holders = b"", {}
+            self.born, self.revision, self.holders = b"", 0, {}
+        is_older = self.revision < int(known) and self.born != b""
+        if is_older:
+            self.born = random_id
         before, followed = {upload: list(ids) for upload, ids in self.holders.items()}, set(self.holders)
         given_up = set()
         for verb, upload in zip(pairs[::2], pairs[1::2], strict=True):
@@ -52,9 +56,13 @@ class Follows:
                 ids.remove(node)
         if not self.born and self.holders:
             self.born = random_id
-        if connected == b"1" or b"+" in pairs[::2] or before != self.holders:
+        if connected == b"1" or b"+" in pairs[::2] or before != self.holders or is_older:
             self.expires_at = now + int(ttl_ms) / 1000
-        return [self.born, *self.holders], followed != set(self.holders)
+        is_news = followed != set(self.holders) or is_older
+        revision = max(self.revision, int(known)) + is_news
+        if is_news:
+            self.revision = revision
+        return [self.born, revision, *self.holders], is_news
 
 
 class Middle:

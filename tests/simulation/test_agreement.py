@@ -12,42 +12,40 @@ And this is not, since it depends on what came first, and in neither arm is anot
 - whether an end came once more as the answer to a subscribe, as it does to whoever asks after it;
 - whether an upload was known when it was asked for, and what was told of one upload before another.
 
-Not compared are the rules for the simulator itself, since a machine may be busy and virtual time is never late, and what a file
-expects of real time alone.
+Not compared are the rules for the simulator itself, since virtual time is never late; what a file expects of real time alone;
+what real time must ``sometimes`` come by, where it was too late for it; and all that is expected of a real run that was late,
+because the machine was busy.
 """
 
 import json
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.cli.program import start
-from tests.simulation.virtual.playing import played
+from tests.cli.program import running
+from tests.simulation.virtual.playing import bundled, played
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.format.bundled import bundled_text
-from vuemantics_ws.simulation.format.reader import parse_scenario
 from vuemantics_ws.simulation.log import Authenticated, Began, Closed, Opened, Received, Record, from_ndjson
-from vuemantics_ws.simulation.planning.plan import make_plan
 
-SCENARIOS = ["happy-path", "late-join", "failed-and-stalled", "auth-matrix", "slow-consumer"]
+LANES = [["failed-and-stalled"], ["happy-path", "late-join"], ["auth-matrix", "slow-consumer"]]
+"""One after the other, beside other lanes: most of their time is waiting, but each needs a core while it starts."""
 
-FEWER = {
-    "count: 50,": f"count: 50, only: {list(range(20))},",
-    "count: 20,": "count: 20, only: [0, 1],",
-}
-"""Of slow-consumer's uploads and fine readers: still more than its slow readers take, and a tenth of the work."""
+LATE_S = 0.25
+"""By how much a real run may be late, and all of it is compared."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Outcome(NamedTuple):
-    verdicts: dict[str, str]
-    """Of each law and each expectation."""
+    laws: dict[str, str]
+    """The verdicts by their names."""
+    expectations: dict[str, str]
+    lag_s: float
     records: list[Record]
 
 
@@ -62,46 +60,33 @@ class Told:
     ended: tuple[int, str, str] | None = None
 
 
-def text_of(name: str) -> str:
-    text = bundled_text(name)
-    if name == "slow-consumer":
-        for all_of_them, some in FEWER.items():
-            assert all_of_them in text
-            text = text.replace(all_of_them, some)
-    return text
-
-
 @pytest.fixture(scope="module")
 def in_real_time(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """All of them at once, since most of their time is waiting."""
     folder = tmp_path_factory.mktemp("agreement")
-    running: dict[str, tuple[subprocess.Popen[str], Path]] = {}
-    try:
-        for name in SCENARIOS:
-            file, trace = folder / f"{name}.yaml", folder / f"{name}.ndjson"
-            file.write_text(text_of(name), encoding="utf-8")
-            running[name] = start("simulate", str(file), "--json", "--trace", str(trace)), trace
-        return {name: outcome(process, trace) for name, (process, trace) in running.items()}
-    finally:
-        for process, _ in running.values():
-            process.kill()
-            process.communicate()
+    with ThreadPoolExecutor() as threads:
+        lanes = threads.map(lambda names: [(name, played_for_real(name, folder)) for name in names], LANES)
+        return {name: outcome for lane in lanes for name, outcome in lane}
 
 
-def outcome(process: "subprocess.Popen[str]", trace: Path) -> Outcome:
-    out, err = process.communicate()
+def played_for_real(name: str, folder: Path) -> Outcome:
+    trace = folder / f"{name}.ndjson"
+    with running("simulate", name, "--json", "--trace", str(trace)) as process:
+        out, err = process.communicate()
     assert process.returncode in (0, 1), err  # with 1 where the machine is too busy for what is expected of real time alone
     report = json.loads(out)
-    verdicts = {named(each["name"], each["about"]): each["verdict"] for each in [*report["laws"], *report["expectations"]]}
-    return Outcome(verdicts, from_ndjson(trace.read_bytes()))
+    laws, expectations = (
+        {named(each["name"], each["about"]): each["verdict"] for each in report[kind]} for kind in ("laws", "expectations")
+    )
+    return Outcome(laws, expectations, report["lag_s"], from_ndjson(trace.read_bytes()))
 
 
 def in_virtual_time(name: str) -> Outcome:
-    scenario = parse_scenario(text_of(name), file=f"{name}.yaml", environment={})
-    run, log = played(make_plan(scenario, scenario.seed))
-    found = [*run.report.laws, *run.report.expectations]
-    verdicts: dict[str, str] = {named(each.name, each.about): each.verdict for each in found}
-    return Outcome(verdicts, list(log))
+    run, log = played(bundled(name))
+    laws, expectations = (
+        {named(each.name, each.about): str(each.verdict) for each in found}
+        for found in (run.report.laws, run.report.expectations)
+    )
+    return Outcome(laws, expectations, run.report.lag_s, list(log))
 
 
 def named(name: str, about: str) -> str:
@@ -135,16 +120,20 @@ def conversations(records: Iterable[Record]) -> dict[str, list[Told]]:
     return {client: [told[number] for number in sorted(numbers)] for client, numbers in clients.items()}
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [name for lane in LANES for name in lane])
 def test_both_arms_agree(name: str, in_real_time: dict[str, Outcome]) -> None:
     real = in_real_time[name]
 
     virtual = in_virtual_time(name)
 
-    judged = [each for each, verdict in virtual.verdicts.items() if verdict != "not judged here"]
-    assert {each: real.verdicts[each] for each in judged} == {each: virtual.verdicts[each] for each in judged}
-    assert virtual.verdicts.keys() == real.verdicts.keys()
-    there, here = conversations(real.records), conversations(virtual.records)
-    assert here.keys() == there.keys()
-    for client, told in there.items():
-        assert here[client] == told, client
+    assert conversations(virtual.records) == conversations(real.records)
+    assert virtual.laws == real.laws
+    assert virtual.expectations.keys() == real.expectations.keys()
+    if real.lag_s <= LATE_S:
+        assert {each for each in real.expectations if differ(each, virtual, real)} == set()
+
+
+def differ(expectation: str, virtual: Outcome, real: Outcome) -> bool:
+    verdict = real.expectations[expectation]
+    came_too_late = expectation.startswith("sometimes: ") and verdict == "vacuous"
+    return virtual.expectations[expectation] not in (verdict, "not judged here") and not came_too_late

@@ -2,7 +2,7 @@
 
 import re
 
-from vuemantics_ws.simulation.dice import Exponential, Spread, stream, upload_id_of
+from vuemantics_ws.simulation.dice import Exponential, Spread, drawn, stream, upload_id_of
 
 
 def test_the_same_names_give_the_same_dice() -> None:
@@ -10,9 +10,9 @@ def test_the_same_names_give_the_same_dice() -> None:
 
 
 def test_another_seed_entity_or_purpose_gives_other_dice() -> None:
-    drawn = {stream(*names).random() for names in ((1, "tab", "join"), (2, "tab", "join"), (1, "tub", "join"), (1, "tab", "x"))}
+    shown = {stream(*names).random() for names in ((1, "tab", "join"), (2, "tab", "join"), (1, "tub", "join"), (1, "tab", "x"))}
 
-    assert len(drawn) == 4
+    assert len(shown) == 4
 
 
 def test_dice_are_the_same_on_every_machine() -> None:
@@ -22,29 +22,29 @@ def test_dice_are_the_same_on_every_machine() -> None:
 def test_a_draw_lies_within_its_spread() -> None:
     dice = stream(1, "tab", "join")
 
-    drawn = [Spread(2.0, 5.0).draw(dice) for _ in range(100)]
+    values = [Spread(2.0, 5.0).draw(dice) for _ in range(100)]
 
-    assert 2.0 <= min(drawn) < 2.5
-    assert 4.5 < max(drawn) <= 5.0
+    assert 2.0 <= min(values) < 2.5
+    assert 4.5 < max(values) <= 5.0
 
 
 def test_a_fixed_quantity_takes_as_much_luck_as_a_drawn_one() -> None:
-    fixed, drawn = stream(1, "tab", "join"), stream(1, "tab", "join")
+    fixed, spread = stream(1, "tab", "join"), stream(1, "tab", "join")
 
     assert Spread(3.0, 3.0).draw(fixed) == 3.0
-    Spread(0.0, 9.0).draw(drawn)
+    Spread(0.0, 9.0).draw(spread)
 
-    assert fixed.random() == drawn.random()
+    assert fixed.random() == spread.random()
 
 
 def test_an_exponential_quantity_has_its_mean_and_takes_one_number() -> None:
     dice, beside = stream(1, "tab", "join"), stream(1, "tab", "join")
 
-    drawn = [Exponential(5.0).draw(dice) for _ in range(2000)]
+    values = [Exponential(5.0).draw(dice) for _ in range(2000)]
 
-    assert 4.5 < sum(drawn) / len(drawn) < 5.5
-    assert min(drawn) >= 0
-    assert max(drawn) > 25, "now and then it is large"
+    assert 4.5 < sum(values) / len(values) < 5.5
+    assert min(values) >= 0
+    assert max(values) > 25, "now and then it is large"
     assert [beside.random() for _ in range(2001)][-1] == dice.random()
 
 
@@ -54,3 +54,8 @@ def test_an_upload_id_is_the_same_uuid_each_time() -> None:
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", name) for name in ids)
+
+
+def test_a_quantity_with_dice_of_its_own_is_the_same_whether_they_are_made_or_not() -> None:
+    for quantity in (Spread(3.0, 3.0), Spread(0.0, 9.0), Exponential(2.0)):
+        assert drawn(quantity, 1, "tab", "join") == quantity.draw(stream(1, "tab", "join"))

@@ -82,16 +82,8 @@ def settings_told(plan: Plan, options: run.VirtualOptions) -> dict[str, str]:
         if getattr(settings, setting.field) != setting.default and not setting.secret and setting.name not in NOT_TOLD
     }
     on = {True: "on", False: "off"}
-    chosen = {"broker": _broker_of(plan, options), "shuffle": on[options.shuffle], "slices": on[options.slices]}
+    chosen = {"broker": options.broker_for(plan), "shuffle": on[options.shuffle], "slices": on[options.slices]}
     return {"arm": "virtual", **chosen, "nodes": str(plan.scenario.server.nodes), **told}
-
-
-def _broker_of(plan: Plan, options: run.VirtualOptions) -> str:
-    """What is between the nodes, or keeps what a node alone knows."""
-    if not plan.needs_redis:
-        return "memory"
-    breaks_redis = any(fault.is_for_redis for fault in plan.faults)
-    return options.broker or ("redis" if breaks_redis else "simulated")
 
 
 def tell_beforehand(title: str, plan: Plan, settings: dict[str, str]) -> None:

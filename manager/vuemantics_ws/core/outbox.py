@@ -41,6 +41,8 @@ class ConflatingOutbox(Generic[F]):
 
     @property
     def pending_bytes(self) -> int:
+        if not self._states:  # nearly always, and this is asked of every connection at once
+            return self.reply_bytes + self._direct_bytes
         return self.reply_bytes + self._direct_bytes + sum(map(len, self._states.values()))
 
     def add_reply(self, frame: F) -> None:

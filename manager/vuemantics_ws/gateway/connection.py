@@ -401,6 +401,14 @@ class Connection(asyncio.Protocol):
         """What waits in the outbox and in the transport, which is all that it costs us; what the kernel holds is beside it."""
         return self._outbox.pending_bytes + (self.transport.get_write_buffer_size() if self.transport is not None else 0)
 
+    def load(self) -> tuple[int, int, bool]:
+        """``conflated``, ``pending_bytes`` and ``is_slow`` at once, for whoever asks them of all connections."""
+        outbox, transport = self._outbox, self.transport
+        pending_bytes = outbox.pending_bytes
+        if transport is not None:
+            pending_bytes += transport.get_write_buffer_size()
+        return outbox.conflated, pending_bytes, self._stall is not None
+
     def authenticated(self) -> None:
         """The peer has shown who it is: larger messages are welcome, and its conversation has another deadline."""
         if self._protocol is not None:

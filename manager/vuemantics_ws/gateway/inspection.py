@@ -301,12 +301,12 @@ class _Tally:
 
     def add(self, connections: list[Connection]) -> None:
         for connection in connections:
-            self._conflated += connection.conflated
-            pending_bytes = connection.pending_bytes
+            conflated, pending_bytes, is_slow = connection.load()
+            self._conflated += conflated
             if pending_bytes:
                 self._outbox_bytes += pending_bytes
                 self._outbox_bytes_max = max(self._outbox_bytes_max, pending_bytes)
-            if connection.is_slow:
+            if is_slow:
                 self._slow += 1
                 self._note_stalled(connection)
 

@@ -101,8 +101,7 @@ class Causing:
     async def _cause(self, fault: PlannedFault) -> None:
         await asyncio.sleep(max(0.0, fault.at_s - self._now()))
         seen = await self._begins[fault.do](fault)
-        loses_data = fault.loses_data or fault.behind_s > 0
-        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, loses_data))
+        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.forgets))
         if fault.do in self._ends and fault.lasts_s is not None:
             begins_at = fault.at_s
             if fault.number in self._stopping:
@@ -191,8 +190,8 @@ class Causing:
         if fault.loses_data:
             self._redis.lose_data()
         if fault.do == "redis.failover":
-            assert self._system.beyond is not None
-            self._system.beyond.fall_behind(fault.behind_s)
+            assert self._system.virtual_faults is not None
+            self._system.virtual_faults.fall_behind(fault.behind_s)
         return f"it ended with exit code {code}"
 
     async def _start_redis(self, fault: PlannedFault) -> Evidence:
@@ -230,9 +229,9 @@ class Causing:
     # What virtual time alone can do.
 
     async def _jump_clocks(self, fault: PlannedFault) -> Evidence:
-        assert self._system.beyond is not None
+        assert self._system.virtual_faults is not None
         places = [self._system.place(fault.node)] if fault.node is not None else self._system.places
-        jumped = sum(self._system.beyond.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
+        jumped = sum(self._system.virtual_faults.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
         return f"the clocks of {jumped} nodes jumped by {fault.jumps_s:+g} s" if jumped else None
 
     # What lies between.

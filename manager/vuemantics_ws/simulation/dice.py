@@ -40,3 +40,10 @@ class Spread(NamedTuple):
 
 Draw = Spread | Exponential
 """Whatever a quantity of time may be in a file. Each takes one number from the dice."""
+
+
+def drawn(quantity: Draw, seed: int, entity: str, purpose: str) -> float:
+    """A quantity from dice that are thrown for nothing else: where it is fixed, none are made, since making them costs most."""
+    if isinstance(quantity, Spread) and quantity.low == quantity.high:
+        return quantity.low
+    return quantity.draw(stream(seed, entity, purpose))

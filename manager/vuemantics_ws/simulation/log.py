@@ -181,6 +181,8 @@ class Published(Struct, frozen=True, tag="published", tag_field="kind", kw_only=
     error: str | None = None
     messy: bool = False
     """It is a slip of its worker's, which the judge may refuse."""
+    copy: bool = False
+    """It was published before, byte for byte."""
     held_up_s: float = 0.0
     """For how long it had to be tried again, or had to wait for an event before it that was, or whose answer was slow: the
     server's time, not ours.
@@ -329,6 +331,10 @@ class Log:
     def listen(self, listener: Callable[[Record], None]) -> None:
         """``listener`` is called with every record from now on. It must return at once and raise nothing."""
         self._listeners.append(listener)
+
+    def unlisten(self, listener: Callable[[Record], None]) -> None:
+        """It is called no more, and nothing that it holds is kept."""
+        self._listeners.remove(listener)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

@@ -12,6 +12,7 @@ from vuemantics_ws.brokers.redis.heads import read_state
 from vuemantics_ws.client.control import Receipt
 from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import EnvironmentUnfit
+from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.redis_line import RedisLine
 
 HEARD_WITHIN_S = 1.0
@@ -27,11 +28,16 @@ DIRECT = b"!"
 """How a message begins that is no state."""
 
 
+def settles_s(plan: Plan) -> float:
+    """How long after an event of a run was first heard of its version may still change."""
+    return SETTLES_S if any(fault.forgets for fault in plan.faults) else 0.0
+
+
 class Hearing:
     """What is heard of the events of plain publishers.
 
     Args:
-        settles_s: how long after an event was first heard of its version may still change.
+        settles_s: as :func:`settles_s` has it.
     """
 
     def __init__(self, *, settles_s: float = 0.0) -> None:
@@ -111,7 +117,7 @@ class PlainPublishers:
                 isinstance(said, list)
                 and said[0] == b"pmessage"
                 and isinstance(said[3], bytes)
-                and not said[3].startswith(b"!")
+                and not said[3].startswith(DIRECT)
             ):
                 self._events.hear(read_state(said[3], 0.0).head)
 

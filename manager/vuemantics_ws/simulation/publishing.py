@@ -90,7 +90,7 @@ class Publishing:
         self._upload = upload
         self._publishers = publishers
         self._plain = plain if not upload.versioned else None
-        self._hearing: set[asyncio.Task[None]] = set()
+        self._hearing: dict[asyncio.Task[None], None] = {}
         self._number = number
         self._log = log
         self._clock = clock
@@ -132,8 +132,8 @@ class Publishing:
             self._note(event, said, sent_at=sent_at, verdict=verdict, attempt=attempt, seq=seq)
 
         hearing = asyncio.ensure_future(hear())
-        self._hearing.add(hearing)
-        hearing.add_done_callback(self._hearing.discard)
+        self._hearing[hearing] = None
+        hearing.add_done_callback(self._hearing.pop)
 
     async def _publish(self, event: PlannedEvent, said: bytes) -> None:
         sent_at = self._now()
@@ -179,6 +179,7 @@ class Publishing:
                 percent=event.percent,
                 size_bytes=len(said),
                 messy=event.messy,
+                copy=event.copy,
                 **known,
             )
         )

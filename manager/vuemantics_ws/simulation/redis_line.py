@@ -66,6 +66,8 @@ class RedisLine:
             return False
 
     async def _ask(self, command: tuple[bytes | str, ...]) -> Answer:
+        if self._line is not None and (self._line[0].at_eof() or self._line[0].exception() is not None):
+            self.hang_up()  # it ended since the last command, as a pool of redis-py would see before it takes a connection
         if self._line is None:
             self._line = await asyncio.open_connection(*self._address)
         reader, writer = self._line

@@ -9,14 +9,31 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from vuemantics_ws.client.control import Readiness, Receipt
+from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.network.dial import Dial
 from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import PlannedClient
 from vuemantics_ws.simulation.site import Rules, Tokens
 
+ASK_TIMEOUT_S = 2.0
+"""How long an answer of a node's control port is waited for."""
+
+PUBLISH_TIMEOUT_S = 3.0
+"""How long a worker waits for one of several nodes before it tries another: longer than a node waits for Redis."""
+
+MEASURE_EVERY_S = 0.25
+STOP_MARGIN_S = 5.0
+KILLED = -9
+"""The exit code of what SIGKILL has ended."""
+
 UNHEARD = "unheard"
 """What became of a plain publisher's event of which nothing was heard: it was refused, or nobody adopted it."""
+
+
+def stops_within_s(settings: Settings) -> float:
+    """How long a node that was told to stop may take before it is killed: its drain, and a little more."""
+    return settings.drain_s + settings.close_timeout_s + STOP_MARGIN_S
 
 
 class Control(Protocol):
@@ -175,7 +192,7 @@ class Route:
         raise refused
 
 
-class Beyond(Protocol):
+class VirtualFaults(Protocol):
     """What can befall nobody but in virtual time."""
 
     def jump(self, place: Place, by_s: float) -> float:
@@ -206,7 +223,7 @@ class System(Protocol):
         ...
 
     @property
-    def beyond(self) -> Beyond | None:
+    def virtual_faults(self) -> VirtualFaults | None:
         """None in real time."""
         ...
 

@@ -261,6 +261,32 @@ def test_a_redis_that_is_emptied_is_told_again(prefix: str) -> None:
     asyncio.run(act())
 
 
+def test_a_replica_that_was_behind_is_told_again_what_it_lacks(run: Run) -> None:
+    """It is not as if somebody had ended what it has not heard of."""
+
+    async def act(nodes: Nodes) -> None:
+        one, other = nodes
+        tab, _ = one.join(), other.join()
+        execute, keys = one.broker.commands.execute, one.broker.keys
+        await one.follow("u", tab)
+        await until(lambda: other.follows() == {"u"})
+        await one.settle()
+        behind = [(key, await execute("DUMP", key)) for key in (keys.user("alice"), keys.revision("alice"))]
+        await one.follow("v", tab)
+        await until(lambda: other.follows() == {"u", "v"})
+        await one.settle()
+
+        for key, dumped in behind:
+            await execute("RESTORE", key, 0, dumped, "REPLACE")
+        other.broker.users.look_at_all()  # as after every gap
+
+        while await execute("HEXISTS", keys.user("alice"), "v") != 1:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        assert one.follows() == other.follows() == {"u", "v"}
+
+    run(act)
+
+
 @pytest.mark.slow
 def test_what_happens_while_redis_is_away_is_told_when_it_is_back(prefix: str) -> None:
     async def act() -> None:

@@ -28,6 +28,7 @@ NODES = ("a", "b", "c")
 OPERATION = st.tuples(
     st.sampled_from(NODES),
     st.booleans(),
+    st.sampled_from([0, 0, 0, 4, 9]),
     st.lists(st.sampled_from(NODES), unique=True),
     st.lists(
         st.tuples(st.sampled_from("+++-x."), st.sampled_from("uvwxyz")),
@@ -35,7 +36,7 @@ OPERATION = st.tuples(
         unique_by=lambda pair: (pair[1], pair[0] == "."),
     ),
 )
-"""A node, whether a connection is open there, who is present, and at most one change of each upload."""
+"""A node, whether a connection is open there, the revision it knows, who is present, and at most one change of each upload."""
 
 SCRIPT = Script("user")
 
@@ -45,13 +46,13 @@ _numbers = itertools.count()
 class TestTheScript:
     @given(operations=st.lists(OPERATION, max_size=20))
     def test_it_does_what_it_does_in_simple_words(
-        self, redis_server: RedisServer, operations: list[tuple[str, bool, list[str], list[tuple[str, str]]]]
+        self, redis_server: RedisServer, operations: list[tuple[str, bool, int, list[str], list[tuple[str, str]]]]
     ) -> None:
         key, channel = b"user:{%d}" % next(_numbers), b"channel:{%d}" % next(_numbers)
         follows = Follows()
         calls = [
-            call(key, node, *itertools.chain(*pairs), connected=connected, present=present, channel=channel)
-            for node, connected, present, pairs in operations
+            call(key, node, *itertools.chain(*pairs), connected=connected, known=known, present=present, channel=channel)
+            for node, connected, known, present, pairs in operations
         ]
         with Redis(port=redis_server.port) as client, client.pubsub(ignore_subscribe_messages=False) as hearing:
             hearing.subscribe(channel)
@@ -63,8 +64,8 @@ class TestTheScript:
             told = list(itertools.takewhile(lambda data: data != b"that is all", messages(hearing)))
 
         expected = [follows.run(call.arguments, 0.0) for call in calls]
-        assert [(born, sorted(uploads)) for born, *uploads in answers] == [
-            (answer[0], sorted(answer[1:])) for answer, _ in expected
+        assert [(born, revision, sorted(uploads)) for born, revision, *uploads in answers] == [
+            (answer[0], answer[1], sorted(answer[2:])) for answer, _ in expected
         ]
         assert told == [
             CHANGE + operation[0].encode() for operation, (_, news) in zip(operations, expected, strict=True) if news
@@ -76,7 +77,7 @@ class TestTheScript:
 
         [answer] = asyncio.run(ask(redis_server, [call(key, "a", connected=True)]))
 
-        assert answer == [b""]
+        assert answer == [b"", 0]
         assert redis_server.cli("exists", key.decode()) == "0\n"
 
     def test_whoever_is_connected_and_every_change_keep_it_alive(self, redis_server: RedisServer) -> None:
@@ -104,11 +105,18 @@ class TestTheScript:
 
 
 def call(
-    key: bytes, node: str, *pairs: str, connected: bool = False, present: Sequence[str] = (), channel: bytes = b"channel"
+    key: bytes,
+    node: str,
+    *pairs: str,
+    connected: bool = False,
+    known: int = 0,
+    present: Sequence[str] = (),
+    channel: bytes = b"channel",
 ) -> Call:
     random_id = f"{next(_numbers):x}"
     bounds = (TTL_MS, FOLLOWS_MAX)
-    return Call(SCRIPT, [key], [channel, "PUBLISH", node, random_id, *bounds, int(connected), len(present), *present, *pairs])
+    settings: list[bytes | int | str] = [channel, "PUBLISH", node, random_id, *bounds, int(connected), known, len(present)]
+    return Call(SCRIPT, [key, b"revision of " + key], [*settings, *present, *pairs])
 
 
 async def ask(server: RedisServer, calls: list[Call]) -> list[Any]:

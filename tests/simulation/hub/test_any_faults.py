@@ -71,9 +71,9 @@ class Life:
             case "kill":
                 hub.kill_subscribers()
             case "part":
-                hub.part(node.name)
+                hub.barrier(node.name).cut_off()
             case "join":
-                hub.join(node.name)
+                hub.barrier(node.name).heal()
             case "lose":
                 hub.lose(0.5)
             case "lose nothing":

@@ -18,7 +18,7 @@ def go_away(around: Around, how: str) -> None:
         case "hang":
             around.hub.hang()
         case _:
-            around.hub.part("node:0")
+            around.hub.barrier("node:0").cut_off()
 
 
 def come_back(around: Around, how: str) -> None:
@@ -28,7 +28,7 @@ def come_back(around: Around, how: str) -> None:
         case "hang":
             around.hub.resume()
         case _:
-            around.hub.join("node:0")
+            around.hub.barrier("node:0").heal()
 
 
 class TestAway:
@@ -332,14 +332,14 @@ class TestGaps:
             passed_bytes = barrier.passed_bytes
             assert passed_bytes > 0
             assert barrier.connections > 0
-            assert around.hub.part("node:0") is barrier
+            barrier.cut_off()
             waiting = asyncio.ensure_future(one.publishes(progress(upload_id="u")))
             await asyncio.sleep(1)
             assert barrier.held_bytes >= len(progress(upload_id="u"))
             assert barrier.passed_bytes == passed_bytes
             assert around.hub.connected == 2, "nobody has noticed"
 
-            around.hub.join("node:0")
+            around.hub.barrier("node:0").heal()
             await soon()
             assert await waiting
             assert barrier.held_bytes == 0
@@ -350,13 +350,13 @@ class TestGaps:
     def test_a_node_that_is_parted_stays_so_when_it_starts_anew(self) -> None:
         async def act(around: Around, one: Node, other: Node) -> None:
             await other.publish(progress(upload_id="u"))
-            around.hub.part("node:0")
+            around.hub.barrier("node:0").cut_off()
             around.kill(one)
             again = await around.start("node:0")
             again.watch("u")
             await settled()
             assert again.found["u"] == [None]
-            around.hub.join("node:0")
+            around.hub.barrier("node:0").heal()
             await settled()
             assert again.seen("u") == [(1, 1)]
 

@@ -46,10 +46,10 @@ class JoinedNode:
         return self.broker.peer.users
 
     def deafen(self) -> None:
-        self._hub.part(self.name)
+        self._hub.barrier(self.name).cut_off()
 
     def undeafen(self) -> None:
-        self._hub.join(self.name)
+        self._hub.barrier(self.name).heal()
 
 
 class JoinedMiddle:

@@ -99,7 +99,7 @@ def test_the_same_seed_is_the_same_run(delays: Spread) -> None:
             node, upload_id = nodes[number % 3], f"u{number % 4}"
             if upload_id not in node.found:
                 node.watch(upload_id)
-            around.hub.part(node.name) if number % 9 == 4 else around.hub.join(node.name)
+            around.hub.barrier(node.name).cut_off() if number % 9 == 4 else around.hub.barrier(node.name).heal()
             publishing = asyncio.ensure_future(node.publishes(progress(upload_id=upload_id, number=number)))
             publishing.add_done_callback(lambda done: happened.append((around.loop.time(), done.result())))
             await asyncio.sleep(0.3)

@@ -150,7 +150,7 @@ class TestAsking:
                 case "hang":
                     around.hub.hang()
                 case "part":
-                    around.hub.part("node:1")
+                    around.hub.barrier("node:1").cut_off()
                 case "pause":
                     around.loop.pause(other.process)
                 case _:

@@ -139,13 +139,13 @@ def test_it_can_be_brought_back_to_how_it_was() -> None:
     stand = Stand((), is_connected=True, given_up=())
     for at in range(10):
         store.publish(read(progress(number=at)), float(at), 1, False)
-        store.look("ann", "a", [Change(at + 1, f"u{at}", FOLLOW)], stand, {"a": float(at)}, float(at), 2)
+        store.look("ann", "a", [Change(at + 1, f"u{at}", FOLLOW)], stand, at, {"a": float(at)}, float(at), 2)
 
     undone, before = store.as_it_was(4.5)
 
     assert undone == 10
     assert before.heads[UPLOAD_ID].version == (1, 5)
-    _, follows = before.look("ann", "b", [], Stand((), is_connected=False, given_up=()), {}, 4.5, 3)
+    _, follows = before.look("ann", "b", [], Stand((), is_connected=False, given_up=()), 0, {}, 4.5, 3)
     assert list(follows.holders) == [f"u{at}" for at in range(5)]
     assert follows.born == 2
     assert store.heads[UPLOAD_ID].version == (1, 10)

@@ -116,6 +116,7 @@ class Story:
         verdict: str = "accepted",
         late_s: float = 0.0,
         messy: bool = False,
+        copy: bool = False,
     ) -> "Story":
         """``late_s`` is by how much more than half a moment its worker was late to send it."""
         return self.add(
@@ -130,7 +131,8 @@ class Story:
                 verdict=verdict,
                 attempt=attempt,
                 seq=seq,
-                messy=messy,
+                messy=messy or copy,
+                copy=copy,
             )
         )
 

@@ -370,6 +370,21 @@ class TestMessyWorkers:
 
         assert taken(told.history()).verdict == "held"
 
+    def test_a_copy_is_no_news(self) -> None:
+        story = Story().publishes(CAT, 1, 1).publishes(CAT, 1, 2, copy=True)
+
+        finding = taken(story.history())
+
+        assert finding.violation is not None
+        assert "an event of cat was taken as news when it came once more, as (1, 2)" in finding.violation.message
+        for verdict in ("duplicate", "stale", "unheard"):
+            assert taken(Story().publishes(CAT, 1, 1).publishes(CAT, 1, 2, verdict=verdict, copy=True).history()).is_good
+
+    def test_whoever_lost_something_may_take_a_copy_for_news(self) -> None:
+        story = Story().publishes(CAT, 1, 1).breaks("redis.flush", loses_data=True).publishes(CAT, 1, 2, copy=True)
+
+        assert taken(story.history()).is_good
+
     def test_what_a_slip_overtook_may_be_refused_until_something_else_is_taken(self) -> None:
         told = Story().publishes(CAT, 2, 1, messy=True).publishes(CAT, 1, 9, verdict="stale")
 

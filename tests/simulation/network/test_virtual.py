@@ -16,6 +16,7 @@ from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.dice import Spread
 from vuemantics_ws.simulation.format.networks import NetworkProfile
+from vuemantics_ws.simulation.network.barrier import SYN_BYTES
 from vuemantics_ws.simulation.network.connection import KEEPALIVE_S
 from vuemantics_ws.simulation.network.lanes import WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, Network, Outage
 from vuemantics_ws.simulation.network.resetting import reset
@@ -292,10 +293,11 @@ def test_nothing_passes_a_barrier_and_nobody_is_told() -> None:
         dialing = loop().create_task(world.dial("tab:4"))
         await asyncio.sleep(100)
         assert (client.heard, server.heard) == (["made"], ["made", "data"])
-        assert (barrier.held_bytes, barrier.passed_bytes) == (14, 6)
+        assert (barrier.held_bytes, barrier.passed_bytes) == (14 + SYN_BYTES, 6)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(world.dial("tab:5"), 10)
         assert (await world.dial("tablet")).heard == ["made"]
+        assert barrier.held_bytes == 14 + 2 * SYN_BYTES
 
         barrier.heal()
         await client.has(9)

@@ -4,7 +4,8 @@ import asyncio
 
 from websockets.uri import parse_uri
 
-from vuemantics_ws.simulation.real.dialing import READ_BYTES, RECEIVE_BUFFER_BYTES, tcp
+from vuemantics_ws.simulation.network.dial import RECEIVE_BUFFER_BYTES
+from vuemantics_ws.simulation.real.dialing import READ_BYTES, tcp
 
 SENT = bytes(range(256)) * 400
 

@@ -155,13 +155,13 @@ class History:
             LIVES_S * 1000,
             4,
         ]
-        arguments = [*settings, dice.choice([0, 1, 1, 1]), len(present), *present]
-        commands, key = self._subject.commands, keys.user(user_id)
-        born, *uploads = await commands.run(Call(USER, [key], [*arguments, *pairs]))
+        arguments = [*settings, dice.choice([0, 1, 1, 1]), dice.choice([0, 0, 0, dice.randrange(200)]), len(present), *present]
+        commands, key, revision_key = self._subject.commands, keys.user(user_id), keys.revision(user_id)
+        born, revision, *uploads = await commands.run(Call(USER, [key, revision_key], [*arguments, *pairs]))
         await commands.execute("EXPIRE", key, 10 * LIVES_S)
-        await commands.run(Call(USER, [key], arguments))  # changes nothing, but may renew it
+        await commands.run(Call(USER, [key, revision_key], arguments))  # changes nothing, but may renew it
         lives = len(str(await commands.execute("TTL", key)))
-        return born, sorted(uploads), lives  # in Lua, a table has no order
+        return born, revision, sorted(uploads), lives  # in Lua, a table has no order
 
     async def _be_present(self, now_s: float) -> Any:
         said = f"{{'said at': {now_s}}}\n"

@@ -17,9 +17,12 @@ from vuemantics_ws.simulation.planning.plan import Plan, make_plan
 from vuemantics_ws.simulation.versions import versions
 from vuemantics_ws.simulation.virtual.run import BrokerKind, VirtualOptions, VirtualRun, run_virtual
 
-__all__ = ["Play", "bundled", "hashes_elsewhere", "libraries", "of", "plan", "played"]
+__all__ = ["LONG", "Play", "bundled", "hashes_elsewhere", "libraries", "of", "plan", "played"]
 
 ROOT = Path(__file__).parents[3]
+LONG = {"bulk-drop", "crowd", "evening", "redis-outage", "rolling-restart", "slow-consumer", "survive"}
+"""Of the bundled scenarios those that take more than a second."""
+
 SOURCES = os.pathsep.join([str(ROOT / "manager"), str(ROOT)])
 
 

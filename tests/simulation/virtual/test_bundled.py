@@ -2,12 +2,9 @@
 
 import pytest
 
-from tests.simulation.virtual.playing import bundled, played
+from tests.simulation.virtual.playing import LONG, bundled, played
 from vuemantics_ws.simulation.format.bundled import bundled_names
 from vuemantics_ws.simulation.virtual.run import VirtualOptions
-
-LONG = {"bulk-drop", "crowd", "evening", "redis-outage", "rolling-restart", "slow-consumer", "survive"}
-"""They take more than a second."""
 
 VERY_LONG = {"evening", "survive"}
 """They take half a minute and more, and once is enough."""

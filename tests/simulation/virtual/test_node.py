@@ -12,8 +12,9 @@ from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.running import run_virtually
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
-from vuemantics_ws.simulation.virtual.control import ASK_TIMEOUT_S, PUBLISH_TIMEOUT_S, VirtualControl, VirtualWorkers
-from vuemantics_ws.simulation.virtual.node import KILLED, VirtualNode
+from vuemantics_ws.simulation.system import ASK_TIMEOUT_S, KILLED, PUBLISH_TIMEOUT_S
+from vuemantics_ws.simulation.virtual.control import VirtualControl, VirtualWorkers
+from vuemantics_ws.simulation.virtual.node import VirtualNode
 
 SETTINGS = Settings.from_mapping({"access": "owner", "secret": "s" * 32, "port": 0, "control_port": 0, "drain": "1s"})
 EVENT = progress(version=(1, 1))

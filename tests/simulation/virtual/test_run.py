@@ -1,5 +1,6 @@
 """The virtual arm: a plan played by the production gateway in one process, on a loop whose clock jumps."""
 
+import gc
 import logging
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.simulation.virtual.playing import bundled, of, plan, played
 from vuemantics_ws.errors import BadScenario
 from vuemantics_ws.gateway.conversation import UploadConversation
 from vuemantics_ws.gateway.server import Gateway
+from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.judging.expectations import all_have_come
 from vuemantics_ws.simulation.log import Began, Closed, Emptied, NodeExited, Settled, Troubled
 from vuemantics_ws.simulation.virtual.run import VirtualFault, VirtualOptions
@@ -209,3 +211,17 @@ def test_a_server_that_runs_already_has_no_virtual_time() -> None:
                 clients: [{id: tab, user: alice}]
                 """)
         )
+
+
+def test_of_a_run_that_is_over_nothing_is_left_in_memory_but_its_log() -> None:
+    gc.collect()
+    before = len(_loops())
+
+    _, log = played(bundled("quickstart"))
+
+    assert len(log) > 100
+    assert len(_loops()) == before
+
+
+def _loops() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, VirtualLoop)]

@@ -6,16 +6,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tests.simulation.virtual.playing import ROOT, SOURCES, Play, bundled, hashes_elsewhere, libraries, plan, played
+from tests.simulation.virtual.playing import LONG, ROOT, SOURCES, Play, bundled, hashes_elsewhere, libraries, plan, played
 from tests.simulation.virtual.unordered import PLACES, plant
+from vuemantics_ws.simulation.format.bundled import bundled_names
 from vuemantics_ws.simulation.planning.plan import Plan
-from vuemantics_ws.simulation.virtual.run import VirtualOptions
+from vuemantics_ws.simulation.virtual.run import BrokerKind, VirtualOptions
 
-QUICK = ["happy-path", "quickstart", "late-join", "regenerate", "many-tabs", "failed-and-stalled", "auth-matrix"]
-LONGER = ["rolling-restart", "redis-outage"]
+QUICK = [name for name in bundled_names() if name not in LONG]
+LONGER = ["rolling-restart", "redis-outage", "slow-consumer"]
+
+LONG_TWICE = {"partition-and-heal", "redis-emptied", "reconnect-storm", *LONGER}
+"""Two runs of these take more than a second."""
 
 RESTARTED = """\
     server: {nodes: 2, config: {grace: 2s, drain: 1s}}
@@ -44,9 +49,9 @@ expect: [{received: {clients: tab, action: upload_progress, per: upload, min: 1}
 """On such a network it shows in which order several were told."""
 
 EVERYWHERE = [
-    *[Play(name, seed) for name in QUICK for seed in (1, 2)],
-    *[Play("late-join", seed, "redis") for seed in (1, 2)],
     Play(AT_ONCE, 1),
+    *[Play(name, 1) for name in QUICK],
+    *[Play(name, 2, broker) for name in ("two-nodes", "late-join", "redis-emptied") for broker in get_args(BrokerKind)],
 ]
 
 TRIES = 20
@@ -57,7 +62,9 @@ def restarted() -> Plan:
     return plan(RESTARTED, duration="1m")
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG_TWICE else []) for name in (*QUICK, *LONGER)]
+)
 def test_a_run_is_the_same_again(name: str) -> None:
     again = bundled(name)
 

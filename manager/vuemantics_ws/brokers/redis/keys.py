@@ -28,6 +28,10 @@ class Keys:
         """A hash: upload to the nodes on which an open connection of the user holds it."""
         return b"%buser:{%b}" % (self._prefix, user_id.encode())
 
+    def revision(self, user_id: str) -> bytes:
+        """A number: how often what the user follows has changed."""
+        return b"%brevision:{%b}" % (self._prefix, user_id.encode())
+
     def user_channel(self, user_id: str) -> bytes:
         """Where nodes tell each other what concerns a user."""
         return b"%buser:{%b}" % (self._channel_prefix, user_id.encode())

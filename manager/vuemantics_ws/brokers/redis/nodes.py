@@ -135,7 +135,7 @@ class RedisNodes:
         self._others: dict[str, _Present] = {}
         self._asked: dict[int, _Asked] = {}
         self._numbers = 0
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: dict[asyncio.Task[None], None] = {}
         self._changed = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -227,8 +227,8 @@ class RedisNodes:
                 asked.hear(None)
         elif len(self._answering) < QUESTIONS_MAX:
             answering = asyncio.get_running_loop().create_task(self._answer(question))
-            self._answering.add(answering)
-            answering.add_done_callback(self._answering.discard)
+            self._answering[answering] = None
+            answering.add_done_callback(self._answering.pop)
 
     async def _answer(self, question: _Question) -> None:
         name = str(self._about().get("name", ""))

@@ -48,7 +48,7 @@ class Sharded:
         self._homes: dict[Wanted, Feed] = {}
         self._homeless: dict[Wanted, None] = {}  # no server is known that would tell us
         self._wanted: dict[tuple[Kind, bytes], Wanted] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], None] = {}
         self._asking = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reason: str | None = "not connected yet"
@@ -79,7 +79,7 @@ class Sharded:
             self._close(endpoint)
         if self._task is not None:
             self._task.cancel()
-            self._ending.add(self._task)
+            self._ending[self._task] = None
         return list(self._ending)
 
     def want(self, wanted: Wanted) -> None:
@@ -174,8 +174,8 @@ class Sharded:
         feed = self._feeds.pop(endpoint)
         self._gaps += feed.state.gaps + feed.state.whole
         for task in feed.stop():
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._ending[task] = None
+            task.add_done_callback(self._ending.pop)
 
     def _chooser(self, endpoint: Endpoint) -> Callable[[], bytes]:
         """Finds a canary in a slot that this master has now."""

@@ -45,7 +45,7 @@ class Verb(Enum):
 class _User:
     """One user as this node shares it, and the subscriber of the user's channel."""
 
-    __slots__ = ("_users", "born", "is_heard", "is_here", "is_told", "looked_at", "sent", "unsaid", "user_id")
+    __slots__ = ("_users", "born", "is_heard", "is_here", "is_told", "looked_at", "revision", "sent", "unsaid", "user_id")
 
     def __init__(self, users: "RedisUsers", user_id: str) -> None:
         self._users = users
@@ -58,6 +58,7 @@ class _User:
         self.unsaid: dict[str, Verb] = {}  # by upload, the last of each
         self.sent: dict[str, Verb] = {}  # with the look that is under way
         self.born: bytes | None = None  # the id of the hash, None before the first look
+        self.revision = 0  # how often it had changed
         self.looked_at = 0.0
 
     def on_message(self, payload: bytes) -> None:
@@ -257,6 +258,7 @@ class RedisUsers:
             f"{self._dice.getrandbits(64):016x}",
             *self._bounds,
             int(stand.is_connected),
+            user.revision,
             len(present),
             *present,
         ]
@@ -264,14 +266,14 @@ class RedisUsers:
             arguments += (verb.value, upload_id)
         for upload_id in stand.given_up:
             arguments += (Verb.GIVEN_UP.value, upload_id)
-        return Call(self._script, [self._keys.user(user.user_id)], arguments)
+        return Call(self._script, [self._keys.user(user.user_id), self._keys.revision(user.user_id)], arguments)
 
     def _converge(self, user: _User, answer: Any) -> None:
         if not user.is_here:
             if user.user_id not in self._line:  # it may be an older answer than the one to the goodbye
                 self._drop(user)
             return
-        born, *stored = answer
+        born, user.revision, *stored = answer
         is_lost = user.born not in (None, born)
         user.born = born
         assert self._here is not None

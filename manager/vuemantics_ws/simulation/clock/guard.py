@@ -91,13 +91,16 @@ def _for_others(
     """The function for whoever is not ours. In other threads nothing changes: there, ``elsewhere`` is called by all."""
     caller, current = sys._getframe, threading.get_ident
     elsewhere = elsewhere or function
+    others: set[str] = set()  # websockets alone asks for each frame that a browser sends
 
     def guarded(*arguments: Any, **options: Any) -> Any:
         if current() != thread:
             return elsewhere(*arguments, **options)
         name = caller(1).f_globals.get("__name__", "")
-        if name.startswith(OURS) and name.partition(".")[0] == OURS:
-            refuse(f"real {what}", f"{who} in {name}", instead)
+        if name not in others:
+            if name.partition(".")[0] == OURS:
+                refuse(f"real {what}", f"{who} in {name}", instead)
+            others.add(name)
         return function(*arguments, **options)
 
     return guarded

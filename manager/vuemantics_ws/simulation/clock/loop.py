@@ -19,12 +19,10 @@ from typing import Any, Protocol, TypeVar
 
 from vuemantics_ws.simulation.clock.generators import Generators
 from vuemantics_ws.simulation.clock.process import Process, process_of
-from vuemantics_ws.simulation.clock.refusing import REFUSED, NotVirtual, refuse, refusing
+from vuemantics_ws.simulation.clock.refusing import REFUSED, refuse, refusing
 from vuemantics_ws.simulation.clock.steps import Step, Timer
-from vuemantics_ws.simulation.clock.tasks import VirtualTask
+from vuemantics_ws.simulation.clock.tasks import VirtualTask, whose
 from vuemantics_ws.simulation.clock.telling import listed, most_often, told
-
-__all__ = ["BusyLoop", "Deadlock", "Network", "NotVirtual", "VirtualLoop", "VirtualTask"]
 
 T = TypeVar("T")
 
@@ -338,15 +336,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 for _method in REFUSED:
     setattr(VirtualLoop, _method, refusing(_method))
-
-
-def whose(context: dict[str, Any]) -> Process | None:
-    """Whose fault it is that an exception handler is told of; None for the world's own."""
-    task = context.get("task") or context.get("future")
-    if isinstance(task, VirtualTask):
-        return task.process
-    step = context.get("handle")
-    return process_of(step._context) if isinstance(step, asyncio.Handle) else None  # type: ignore[attr-defined]
 
 
 def _in_order() -> float:

@@ -42,3 +42,12 @@ class VirtualTask(asyncio.Task[T]):
         process.remains.append(self)
         asyncio.Future.set_exception(self, Killed(f"{process.name} was killed"))  # what a task itself would not allow
         self._log_traceback = False
+
+
+def whose(context: dict[str, Any]) -> Process | None:
+    """Whose fault it is that an exception handler is told of; None for the world's own."""
+    task = context.get("task") or context.get("future")
+    if isinstance(task, VirtualTask):
+        return task.process
+    step = context.get("handle")
+    return process_of(step._context) if isinstance(step, asyncio.Handle) else None  # type: ignore[attr-defined]

@@ -21,11 +21,13 @@ FOLLOW, GIVE_UP, END = "follow", "give up", "end"
 class Follows:
     """One user's. Whoever finds none where there were some knows by another ``born`` that they were lost, not ended."""
 
-    __slots__ = ("_done", "born", "connected", "holders", "touched_at")
+    __slots__ = ("_done", "born", "connected", "holders", "revision", "touched_at")
 
     def __init__(self) -> None:
         self.born: int | None = None
         """The number that it was made under, None before the first follow."""
+        self.revision = 0
+        """How often what is followed has changed."""
         self.holders: dict[str, dict[str, None]] = {}
         """By upload, oldest first, the nodes on which an open connection holds it."""
         self.connected: dict[str, None] = {}
@@ -40,6 +42,7 @@ class Follows:
         stand: Stand,
         present: Collection[str],
         *,
+        known: int,
         fresh: int,
         follows_max: int,
         now: float,
@@ -48,9 +51,15 @@ class Follows:
 
         Args:
             present: the nodes that are there. What others hold counts for nothing.
+            known: the revision that the node knows. Where it is above ours some of it was lost, and all is born anew, so that
+                every node tells again what is lacking.
             fresh: the number of this look, for a user of whom nothing is known.
         """
         holders, is_news, done = self.holders, False, self._done.get(node_id, 0)
+        if self.revision < known:
+            self.revision = known
+            if self.born is not None:
+                self.born, is_news = fresh, True
         for number, upload_id, verb in changes:
             if number <= done:
                 continue  # it was told before, and the answer was lost
@@ -75,6 +84,7 @@ class Follows:
             self.connected.pop(node_id, None)
         if self.born is None and holders:
             self.born = fresh
-        if changes or stand.is_connected:
+        self.revision += is_news
+        if changes or stand.is_connected or is_news:
             self.touched_at = now
         return is_news

@@ -221,20 +221,8 @@ class Hub:
         """From now on so much of what is told never arrives, which each node's next canary shows."""
         self.middle.loses = share
 
-    def part(self, name: str) -> Barrier:
-        """Nothing passes between this node and the middle until they are joined, and nobody is told."""
-        barrier = self.barrier(name)
-        barrier.cut_off()
-        return barrier
-
-    def join(self, name: str) -> Barrier:
-        """What was sent meanwhile arrives."""
-        barrier = self.barrier(name)
-        barrier.heal()
-        return barrier
-
     def barrier(self, name: str) -> Barrier:
-        """What lies between this node and the middle."""
+        """What lies between this node and the middle, and can part them."""
         return self._barriers.setdefault(name, Barrier())
 
     def heal(self) -> None:

@@ -240,13 +240,15 @@ class Middle:
 
     # Users.
 
-    def look(self, peer: Peer, user_id: str, changes: Sequence[Change], stand: Stand) -> tuple[int | None, list[str]]:
-        """What a node tells of a user. Answers with what the user follows, and the number that is born with it."""
+    def look(
+        self, peer: Peer, user_id: str, changes: Sequence[Change], stand: Stand, known: int
+    ) -> tuple[int | None, int, list[str]]:
+        """What a node tells of a user. Answers with the number born with what the user follows, its revision, and it."""
         now, fresh = self.loop.time(), next(self.numbers)
-        is_news, follows = self.store.look(user_id, peer.node_id, changes, stand, self.heard_at, now, fresh)
+        is_news, follows = self.store.look(user_id, peer.node_id, changes, stand, known, self.heard_at, now, fresh)
         if is_news:
             self._tell_others(peer, self._sharing.get(user_id), SMALL_BYTES, lambda ear: ear.user_changed, user_id)
-        return follows.born, list(follows.holders)
+        return follows.born, follows.revision, list(follows.holders)
 
     def say_to_user(self, peer: Peer, user_id: str, payload: bytes) -> bool:
         self._tell_others(peer, self._sharing.get(user_id), len(payload), lambda ear: ear.said_to_user, user_id, payload)

@@ -104,6 +104,7 @@ class Store:
         node_id: str,
         changes: Sequence[Change],
         stand: Stand,
+        known: int,
         heard_at: Mapping[str, float],
         now: float,
         fresh: int,
@@ -111,16 +112,17 @@ class Store:
         """What a node tells of a user. Whether the others must know, and what the user follows after it.
 
         Args:
+            known: the revision of what the user follows that the node knows.
             heard_at: when each node was last heard.
         """
         if self._journal is not None:
-            self._note(now, Store.look, user_id, node_id, changes, stand, dict(heard_at), now, fresh)
+            self._note(now, Store.look, user_id, node_id, changes, stand, known, dict(heard_at), now, fresh)
         follows = self._follows.get(user_id)
         if follows is None or self._is_over(follows, heard_at, now):
             follows = self._follows[user_id] = Follows()
         present = [other for other, at in heard_at.items() if now - at < PRESENT_S]
         follows_max = self.limits.uploads_per_user_max
-        is_news = follows.look(node_id, changes, stand, present, fresh=fresh, follows_max=follows_max, now=now)
+        is_news = follows.look(node_id, changes, stand, present, known=known, fresh=fresh, follows_max=follows_max, now=now)
         if follows.born is None:
             del self._follows[user_id]  # there has never been anything
         return is_news, follows

@@ -23,7 +23,7 @@ _NOBODY = Stand((), is_connected=False, given_up=())
 class _User:
     """One user as this node shares it."""
 
-    __slots__ = ("again", "born", "is_heard", "is_here", "is_told", "sent", "unsaid", "user_id")
+    __slots__ = ("again", "born", "is_heard", "is_here", "is_told", "revision", "sent", "unsaid", "user_id")
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
@@ -35,6 +35,7 @@ class _User:
         self.unsaid: dict[str, Change] = {}  # by upload, the last of each
         self.sent: dict[str, Change] | None = None  # with the look that is under way, None where none is
         self.again = False  # another look is to follow it
+        self.revision = 0  # how often that had changed
         self.born: int | None = None  # the number of what the user follows, None before the first look
 
 
@@ -186,10 +187,13 @@ class SimulatedUsers:
         changes = sorted(user.sent.values())
         size = SMALL_BYTES * (1 + len(changes))
         self._peer.sharing.ask(
-            size, lambda answer: self._looked(user, answer), self._middle.look, self._peer, user.user_id, changes, stand
+            size,
+            lambda answer: self._looked(user, answer),
+            self._middle.look,
+            *(self._peer, user.user_id, changes, stand, user.revision),
         )
 
-    def _looked(self, user: _User, answer: tuple[int | None, Sequence[str]] | None) -> None:
+    def _looked(self, user: _User, answer: tuple[int | None, int, Sequence[str]] | None) -> None:
         sent, user.sent = user.sent, None
         assert sent is not None
         if self._users.get(user.user_id) is not user:
@@ -214,10 +218,10 @@ class SimulatedUsers:
             if self._users.get(user.user_id) is user:
                 self._look(user)
 
-    def _converge(self, user: _User, born: int | None, stored: Sequence[str]) -> None:
+    def _converge(self, user: _User, born: int | None, revision: int, stored: Sequence[str]) -> None:
         assert self._here is not None
         is_lost = user.born not in (None, born)
-        user.born = born
+        user.born, user.revision = born, revision
         here, there = self._here.stand(user.user_id).follows, dict.fromkeys(stored)
         arrived = [upload_id for upload_id in there if upload_id not in here and upload_id not in user.unsaid]
         missing = [upload_id for upload_id in here if upload_id not in there and upload_id not in user.unsaid]

@@ -6,10 +6,11 @@ unless the law cannot apply to the scenario. All of them may be asked while a ru
 
 from collections.abc import Callable, Iterator
 
+from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
 from vuemantics_ws.simulation.judging.history import Accepted, History, Window
 from vuemantics_ws.simulation.judging.rules import documented, taken
-from vuemantics_ws.simulation.log import Emptied, Measured, Received, Record
+from vuemantics_ws.simulation.log import Emptied, Measured, Received, Record, Sent
 
 
 def order(history: History) -> Finding:
@@ -100,14 +101,15 @@ def check_laws(history: History) -> list[Finding]:
 def _order(history: History) -> Iterator[Seen]:
     for window in history.windows:
         before: Received | None = None
+        version_before: Version | None = None
         for state in window.states:
-            wrong = None
-            if state.version is None:
+            wrong, version = None, state.version
+            if version is None:
                 wrong = f"{_who(window)} got a state of {_what(history, window)} without a version"
-            elif before is not None and before.version is not None and state.version <= before.version:
+            elif before is not None and version_before is not None and version <= version_before:
                 wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} after {show(before)}"
             yield _seen(window, state, wrong)
-            before = state
+            before, version_before = state, version
 
 
 def _convergence(history: History) -> Iterator[Seen]:
@@ -186,21 +188,21 @@ def _reached(history: History, window: Window, owed: Accepted) -> bool:
 def _twice(history: History, window: Window) -> Iterator[Seen]:
     seen = set()
     for state in window.states:
-        if state.version in seen:
+        version = (state.attempt, state.seq)
+        if version in seen:
             yield _seen(window, state, f"{_who(window)} got {show(state)} of {_what(history, window)} twice")
-        seen.add(state.version)
+        seen.add(version)
 
 
 def _privacy(history: History) -> Iterator[Seen]:
     asked: set[tuple[str, str]] = set()
     for record in history.records:
-        number = getattr(record, "connection", None)
-        upload_id = getattr(record, "upload_id", None)
-        if number is None or upload_id is None:
+        if not isinstance(record, Received | Sent) or record.upload_id is None:
             continue
+        number, upload_id = record.connection, record.upload_id
         connection = history.connections[number]
         user = connection.user
-        if not isinstance(record, Received):
+        if isinstance(record, Sent):
             asked.add((user, upload_id))
             continue
         upload = history.upload(upload_id)
@@ -219,8 +221,8 @@ def _privacy(history: History) -> Iterator[Seen]:
 def _independence(history: History) -> Iterator[Seen]:
     sizes = [published.size_bytes for published in history.published]
     bound = history.began.waiting_bytes_max + len(history.began.uploads) * (max(sizes, default=0) + 128)
-    for record in history.records:
-        if isinstance(record, Measured) and not history.began.shared:
+    if not history.began.shared:
+        for record in history.of(Measured):
             waiting = record.tables.get("outbox_bytes_max")
             wrong = "the server does not say how much waits for one connection" if waiting is None else None
             if waiting is not None and waiting > bound:
@@ -236,8 +238,8 @@ def _lateness(history: History, window: Window) -> Iterator[Seen]:
     events = iter(history.accepted(window.upload_id))
     event = next(events, None)
     for state in window.states:
-        oldest = None
-        while event is not None and state.version is not None and event.version <= state.version:
+        oldest, version = None, state.version
+        while event is not None and version is not None and event.version <= version:
             if oldest is None and event.published.verdict == "accepted":
                 oldest = event.published
             event = next(events, None)
@@ -246,7 +248,7 @@ def _lateness(history: History, window: Window) -> Iterator[Seen]:
         owed_at = max(oldest.sent_at, window.start)
         wrong = None
         if state.at > history.due_by(owed_at):
-            what = "it" if oldest.version == state.version else show(oldest)
+            what = "it" if oldest.version == version else show(oldest)
             late = f"{state.at - owed_at:.1f} s after {what} was published"
             wrong = f"{_who(window)} got {show(state)} of {_what(history, window)} {late}"
             wrong += "" if what == "it" else ", and nothing new before"
@@ -257,14 +259,13 @@ MUST_BE_EMPTY = ("connections", "unauthenticated", "users", "uploads", "follows"
 
 
 def _no_residue(history: History) -> Iterator[Seen]:
-    for record in history.records:
-        if isinstance(record, Emptied):
-            left = [f"{count} {name}" for name in MUST_BE_EMPTY if (count := record.tables.get(name, 0))]
-            if (record.tables.get("heads") or 0) > len(history.began.uploads):
-                left.append(f"{record.tables['heads']} heads")
-            missing = [name for name in MUST_BE_EMPTY if name not in record.tables]
-            wrong = f"everybody has left, and there still are {', '.join(left)}" if left and not record.others else None
-            yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
+    for record in history.of(Emptied):
+        left = [f"{count} {name}" for name in MUST_BE_EMPTY if (count := record.tables.get(name, 0))]
+        if (record.tables.get("heads") or 0) > len(history.began.uploads):
+            left.append(f"{record.tables['heads']} heads")
+        missing = [name for name in MUST_BE_EMPTY if name not in record.tables]
+        wrong = f"everybody has left, and there still are {', '.join(left)}" if left and not record.others else None
+        yield Seen(f"the server does not say how full {', '.join(missing)} is" if missing else wrong, record)
 
 
 def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:

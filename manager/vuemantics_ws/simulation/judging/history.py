@@ -8,9 +8,9 @@ got is judged, and nothing is owed to it.
 
 import bisect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.format.faults import FaultName
@@ -34,6 +34,8 @@ from vuemantics_ws.simulation.log import (
     Unsent,
     UploadFacts,
 )
+
+R = TypeVar("R", bound=Record)
 
 SOON_S = 1.0
 """What is owed must have come after so long: a delivery takes milliseconds, a busy machine may take its time."""
@@ -123,6 +125,7 @@ class History:
             raise ValueError("expected a log that begins with its Began")
         self.began: Began = began
         self.records: list[Record] = [began]
+        self._of_kind: dict[type[Any], list[Any]] = {Began: [began]}
         self.soon_s = SOON_S
         """The same for this run: an observer that was late saw everything late."""
         self.faults: list[Disturbance] = []
@@ -179,10 +182,20 @@ class History:
 
     def take(self, record: Record) -> None:
         """The next record of the log."""
+        kind = type(record)
         self.records.append(record)
-        take = self._takes.get(type(record))
+        of_kind = self._of_kind.get(kind)
+        if of_kind is None:
+            self._of_kind[kind] = [record]
+        else:
+            of_kind.append(record)
+        take = self._takes.get(kind)
         if take is not None:
             take(record)
+
+    def of(self, kind: type[R]) -> Sequence[R]:
+        """All records of one kind, in the order of the log."""
+        return self._of_kind.get(kind, ())
 
     def upload(self, upload_id: str) -> UploadFacts | None:
         return self.began.uploads.get(upload_id)

@@ -16,8 +16,8 @@ def injected(plan: Plan, history: History) -> Finding:
 
 
 def _samples(plan: Plan, history: History) -> Iterator[Seen]:
-    began = {record.number: record for record in history.records if isinstance(record, FaultBegan)}
-    ended = {record.number: record for record in history.records if isinstance(record, FaultEnded)}
+    began = {record.number: record for record in history.of(FaultBegan)}
+    ended = {record.number: record for record in history.of(FaultEnded)}
     for fault in plan.faults:
         yield _sample(fault, began.get(fault.number), ended.get(fault.number), history.records[-1])
 

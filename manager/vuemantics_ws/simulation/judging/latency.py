@@ -74,9 +74,10 @@ def _timetable(history: History, upload_id: str) -> list[tuple[Version, float]]:
 def _delays_of(window: Window, timetable: list[tuple[Version, float]]) -> Iterator[Delay]:
     place = 0
     for state in window.states:
-        if state.version is None:
+        version = state.version
+        if version is None:
             continue
-        while place < len(timetable) and timetable[place][0] <= state.version:
+        while place < len(timetable) and timetable[place][0] <= version:
             due, due_at = timetable[place]
             place += 1
             if due_at >= window.start:

@@ -28,8 +28,8 @@ def taken(history: History) -> Finding:
     """Every event was accepted, since each worker publishes in order: where some were not, the rest was no fair trial.
 
     A ``duplicate`` is one whose answer was lost on its way, and that was published again: its version is new to the log. A
-    messy worker's slip may be accepted or refused, as the judge finds it. Anything else may be refused only where such a slip,
-    accepted, has moved the upload on before it.
+    messy worker's slip may be accepted or refused, as the judge finds it, but a copy is no news to whoever forgot nothing.
+    Anything else may be refused only where such a slip, accepted, has moved the upload on before it.
     """
     applies = any(upload.published for upload in history.began.uploads.values())
     return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
@@ -37,6 +37,7 @@ def taken(history: History) -> Finding:
 
 def _documented(history: History) -> Iterator[Seen]:
     silenced: set[tuple[int, str]] = set()
+    siblings = _siblings(history)
     asking: Counter[tuple[int, str]] = Counter()
     published = {
         (upload_id, accepted.version): accepted.published
@@ -57,21 +58,21 @@ def _documented(history: History) -> Iterator[Seen]:
                 yield Seen(wrong, record, record.connection)
             case Sent(action="subscribe_upload", upload_id=upload_id, connection=number):
                 asking[number, upload_id] += 1
-                silenced.difference_update((sibling, upload_id) for sibling in _siblings(history, number))
+                silenced.difference_update((sibling, upload_id) for sibling in siblings[number] if sibling != number)
             case Received(upload_id=str() as upload_id, connection=number):
                 client = history.connections[number].client
                 said = published.get((upload_id, record.version)) if record.version is not None else None
                 wrong = None
                 if record.action == "unsubscribed":
                     # Where nobody else has it, the follow ends, and one that begins anew reaches all connections of the user.
-                    if not any(asking[sibling, upload_id] for sibling in _siblings(history, number)):
+                    if not any(asking[sibling, upload_id] for sibling in siblings[number] if sibling != number):
                         silenced.add((number, upload_id))
                 elif record.action == "subscribed":
                     asking[number, upload_id] -= 1
                     silenced.discard((number, upload_id))
                 elif record.is_state and (number, upload_id) in silenced:
                     wrong = f"{client} got a state of what it had given up"
-                elif said is not None and _content(said) != _content(record):
+                elif said is not None and not _shows(record, said):
                     what = f"{show(record)} of {_name(history, upload_id)}"
                     wrong = f"{client} got {what} as {_content(record)}; published was {_content(said)}"
                 yield Seen(wrong, record, number, upload_id)
@@ -84,10 +85,19 @@ def _documented(history: History) -> Iterator[Seen]:
     yield from _more_than_published(history)
 
 
-def _siblings(history: History, number: int) -> list[int]:
-    """The other connections that the same user has had."""
-    user = history.connections[number].user
-    return [other.number for other in history.connections.values() if other.user == user and other.number != number]
+def _siblings(history: History) -> dict[int, list[int]]:
+    """Of each connection, all that the same user has had, itself too."""
+    of_user: dict[str, list[int]] = {}
+    for connection in history.connections.values():
+        of_user.setdefault(connection.user, []).append(connection.number)
+    return {connection.number: of_user[connection.user] for connection in history.connections.values()}
+
+
+def _shows(state: Received, said: Published) -> bool:
+    """Whether a state is as it was published."""
+    if state.terminal or said.terminal:
+        return state.action == said.action
+    return state.stage == said.stage and state.percent == said.percent
 
 
 def _content(state: Received | Published) -> str:
@@ -176,6 +186,8 @@ def _taken(history: History) -> Iterator[Seen]:
         wrong = None
         if published.verdict is None:
             wrong = f"an event could not be published: {published.error}"
+        elif published.copy and published.verdict == "accepted" and not history.faults:
+            wrong = f"an event of {name} was taken as news when it came once more, as {show(published)}"
         elif published.messy or (published.verdict == "unheard" and history.is_disturbed(published.sent_at)):
             pass  # what a plain publisher says while nobody adopts it is lost to Redis itself
         elif not is_taken and not moved_by_a_slip.get(upload_id):

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 
 
+SYN_BYTES = 40
+"""What somebody sends who connects."""
+
+
 class Barrier:
     """Lets everything pass, but while it is cut off nothing between its two sides, and nobody is told: no end, no reset, no
     refusal. Who connects then waits. Afterwards all goes on, in order, as TCP would send it again.
@@ -26,6 +30,8 @@ class Barrier:
         self._passed_bytes = 0
         """Of connections that are over."""
         self._healed: asyncio.Future[None] | None = None
+        self._tries = 0
+        """How often somebody wanted to connect since it was cut off."""
 
     @property
     def connections(self) -> int:
@@ -34,8 +40,8 @@ class Barrier:
 
     @property
     def held_bytes(self) -> int:
-        """What was sent and has not arrived: on its way, or held back."""
-        return sum(connection.held_bytes for connection in self._connections)
+        """What was sent and has not arrived: on its way, or held back, also where somebody wanted to connect and gave up."""
+        return sum(connection.held_bytes for connection in self._connections) + SYN_BYTES * self._tries
 
     @property
     def passed_bytes(self) -> int:
@@ -50,6 +56,7 @@ class Barrier:
     def heal(self) -> None:
         if self.is_cut_off:
             self.is_cut_off = False
+            self._tries = 0
             self._each(Connection.let_go)
             if self._healed is not None:
                 self._healed.set_result(None)
@@ -72,7 +79,8 @@ class Barrier:
             self._passed_bytes += connection.passed_bytes
 
     async def healed(self) -> None:
-        """Wait until it lets pass."""
+        """Wait until it lets pass: somebody wants to connect."""
+        self._tries += self.is_cut_off
         while self.is_cut_off:
             if self._healed is None:
                 self._healed = self._network.loop.create_future()

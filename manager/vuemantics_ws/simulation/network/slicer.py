@@ -2,8 +2,8 @@
 
 import random
 
-SLICED_BYTES = 4 * 1024
-"""So much of what an end reads is cut: handshakes, and the first messages."""
+SLICED_BYTES = 1024
+"""So much of what an end reads is cut: the handshake, and the first messages. More would find nothing else, and cost time."""
 
 SLICE_BYTES_MAX = (1, 16, 256)
 """One of these bounds each slice. Mostly single bytes would only cost time."""

@@ -38,6 +38,11 @@ class PlannedFault(NamedTuple):
         return self.at_s + (self.lasts_s or 0.0)
 
     @property
+    def forgets(self) -> bool:
+        """Whether Redis has less afterwards than it was told."""
+        return self.loses_data or self.behind_s > 0
+
+    @property
     def is_for_redis(self) -> bool:
         """Whether it makes no sense without Redis."""
         return self.do.startswith("redis.") or self.other == REDIS

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from vuemantics_ws.simulation.dice import Spread, stream, upload_id_of
+from vuemantics_ws.simulation.dice import Spread, drawn, stream, upload_id_of
 from vuemantics_ws.simulation.format.faults import VIRTUAL_ALONE
 from vuemantics_ws.simulation.format.networks import BUILT_IN_NETWORKS
 from vuemantics_ws.simulation.format.scenario import (
@@ -160,11 +160,6 @@ def _there_are(entry: Upload | Client) -> Iterable[int]:
     return sorted(entry.only) if entry.only is not None else range(entry.members or 1)
 
 
-def _number(entry: Upload | Client, index: int, seed: int) -> int:
-    """Members take the nodes in turns; which is the first one's is the entry's luck, and not that of its place in the file."""
-    return stream(seed, entry.id, "node").randrange(PLACES) + index
-
-
 def _name(entry: Upload | Client, index: int) -> str:
     return entry.id if entry.members is None else f"{entry.id}:{index}"
 
@@ -180,13 +175,20 @@ class _ThereIs:
         self._entries = {upload.id: upload for upload in scenario.uploads}
         self._users = users
         self._planned: dict[tuple[str, int], PlannedUpload] = {}
+        self._first_numbers: dict[str, int] = {}
 
     def upload(self, entry: str, index: int) -> PlannedUpload:
         """One of the file, whether it exists or is left out: somebody's luck may depend on its."""
         if (entry, index) not in self._planned:
             upload = self._entries[entry]
-            self._planned[entry, index] = _plan_upload(upload, index, self._users[upload.owner], self.seed)
+            self._planned[entry, index] = _plan_upload(upload, index, self._users[upload.owner], self)
         return self._planned[entry, index]
+
+    def number(self, entry: str, index: int) -> int:
+        """Members take the nodes in turns. Which is the first one's is the entry's luck, not that of its place in the file."""
+        if entry not in self._first_numbers:
+            self._first_numbers[entry] = stream(self.seed, entry, "node").randrange(PLACES)
+        return self._first_numbers[entry] + index
 
     def members_of(self, entry: str) -> int:
         return self._entries[entry].members or 1
@@ -202,10 +204,11 @@ class _ThereIs:
         return upload_id_of(self.seed, named)
 
 
-def _plan_upload(upload: Upload, index: int, owners: Sequence[str], seed: int) -> PlannedUpload:
+def _plan_upload(upload: Upload, index: int, owners: Sequence[str], there_is: _ThereIs) -> PlannedUpload:
+    seed = there_is.seed
     start = Spread(0.0, upload.arrive.for_s) if upload.arrive is not None else upload.start
     name = _name(upload, index)
-    start_s = start.draw(stream(seed, name, "start"))
+    start_s = drawn(start, seed, name, "start")
     return PlannedUpload(
         name=name,
         entry=upload.id,
@@ -214,14 +217,14 @@ def _plan_upload(upload: Upload, index: int, owners: Sequence[str], seed: int) -
         versioned=upload.publisher == "versioned",
         events=tuple(plan_events(upload, name, start_s, seed)) if upload.publisher != "none" else (),
         start_s=start_s,
-        number=_number(upload, index, seed),
+        number=there_is.number(upload.id, index),
     )
 
 
 def _plan_client(client: Client, index: int, users: Sequence[str], there_is: _ThereIs) -> PlannedClient:
     user, name = users[index % len(users)], _name(client, index)
     join_s = _join_s(client.join, index, name, there_is)
-    leave_s = join_s + client.leave.after.draw(stream(there_is.seed, name, "leave")) if client.leave else None
+    leave_s = join_s + drawn(client.leave.after, there_is.seed, name, "leave") if client.leave else None
     return PlannedClient(
         name=name,
         entry=client.id,
@@ -236,7 +239,7 @@ def _plan_client(client: Client, index: int, users: Sequence[str], there_is: _Th
         reading=client.reading,
         script=tuple(_with_id(step, there_is) for step in client.script) if client.script is not None else None,
         node=client.node,
-        number=_number(client, index, there_is.seed),
+        number=there_is.number(client.id, index),
     )
 
 
@@ -253,18 +256,17 @@ def _subscribes(client: Client, name: str, user: str, join_s: float, there_is: _
 
 
 def _join_s(join: Join, index: int, name: str, there_is: _ThereIs) -> float:
-    dice = stream(there_is.seed, name, "join")
     if join.ramp is not None:
         return _on_ramp_s([(point.to, point.over) for point in join.ramp], index)
     if join.arrive is not None:
-        return Spread(0.0, join.for_s or 0.0).draw(dice)
+        return drawn(Spread(0.0, join.for_s or 0.0), there_is.seed, name, "join")
     if join.around is not None:
         entry, _, moment = join.around.partition(".")
         upload = there_is.upload(entry, index % there_is.members_of(entry))
         around_s = upload.last.at_s if moment == "terminal" and upload.last is not None else upload.start_s
-        return max(0.0, around_s + Spread(-join.spread, join.spread).draw(dice))
+        return max(0.0, around_s + drawn(Spread(-join.spread, join.spread), there_is.seed, name, "join"))
     assert join.at is not None
-    return join.at.draw(dice)
+    return drawn(join.at, there_is.seed, name, "join")
 
 
 def _on_ramp_s(points: Sequence[tuple[int, float]], index: int) -> float:

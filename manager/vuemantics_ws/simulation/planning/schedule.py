@@ -20,6 +20,8 @@ from vuemantics_ws.simulation.planning.slips import PlannedEvent, delayed, dupli
 
 __all__ = ["PlannedEvent", "plan_events"]
 
+TIDY = Messiness()
+
 RETURNS_S = Spread(0.5, 5.0)
 """How long after the death of a worker another one takes its upload up."""
 
@@ -48,6 +50,8 @@ def plan_events(upload: Upload, name: str, start_s: float, seed: int) -> Iterabl
             events += _events(run, begins_s, attempt, ending)
             begins_s += run.lasts_s
         begins_s += pause_s
+    if messiness == TIDY:
+        return events
     moved = reordered(events, messiness, stream(seed, name, "reorder"))
     moved = delayed(moved, messiness, stream(seed, name, "late"))
     slips = [

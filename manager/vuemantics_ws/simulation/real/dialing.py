@@ -10,9 +10,6 @@ from websockets.uri import WebSocketURI
 
 from vuemantics_ws.simulation.network.dial import Dial
 
-RECEIVE_BUFFER_BYTES = 16 * 1024
-"""What the kernel may hold for a browser that reads slowly, or that is far away."""
-
 READ_BYTES = 2 * 1024
 """What such a browser takes at once. One that empties its buffer in one gulp and then rests has a window that is closed most of
 the time, and a kernel that has found it closed tries again after longer and longer pauses.

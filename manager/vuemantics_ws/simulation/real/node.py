@@ -15,6 +15,7 @@ from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.setting import VARIABLE_PREFIX
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.real.own_process import OwnProcess
+from vuemantics_ws.simulation.system import stops_within_s
 
 GATEWAY = ("-m", "vuemantics_ws.gateway")
 """The program that a node runs: what stands behind the name of the interpreter."""
@@ -23,8 +24,6 @@ END_WITH_STDIN = "--end-with-stdin"
 """What the program is told beside; importing its own name for it would import all of it."""
 
 START_TIMEOUT_S = 20.0
-STOP_MARGIN_S = 5.0
-"""How much longer than its drain a node may take to end before it is killed."""
 
 
 class Node(OwnProcess):
@@ -78,7 +77,7 @@ class Node(OwnProcess):
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(self._settings.drain_s + self._settings.close_timeout_s + STOP_MARGIN_S):
+            async with asyncio.timeout(stops_within_s(self._settings)):
                 return await process.wait()
         except TimeoutError:
             process.kill()

@@ -15,24 +15,19 @@ from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import ONE, Log, NodeExited
+from vuemantics_ws.simulation.network.dial import RECEIVE_BUFFER_BYTES
 from vuemantics_ws.simulation.network.lanes import Network
-from vuemantics_ws.simulation.plain import SETTLES_S, PlainPublishers
+from vuemantics_ws.simulation.plain import PlainPublishers, settles_s
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
-from vuemantics_ws.simulation.real.dialing import RECEIVE_BUFFER_BYTES, tcp
+from vuemantics_ws.simulation.real.dialing import tcp
 from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
 from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.real.link import through
 from vuemantics_ws.simulation.real.node import GATEWAY, Node
 from vuemantics_ws.simulation.real.worker import Workers
 from vuemantics_ws.simulation.site import Rules, Target, rules_at, settings_of, tokens_at, tokens_for
-from vuemantics_ws.simulation.system import Place, Route
-
-PUBLISH_TIMEOUT_S = 3.0
-"""How long a worker waits for one of several nodes before it tries another: longer than a node waits for Redis."""
-
-ASK_TIMEOUT_S = 2.0
-MEASURE_EVERY_S = 0.25
+from vuemantics_ws.simulation.system import ASK_TIMEOUT_S, MEASURE_EVERY_S, PUBLISH_TIMEOUT_S, Place, Route
 
 
 class RealSystem:
@@ -62,7 +57,7 @@ class RealSystem:
         """How plain workers publish where there is a Redis."""
         self.tokens = tokens_for(self._settings, clock)
         self.rules = Rules.of(self._settings, self._settings.resolved_access)
-        self.beyond = None
+        self.virtual_faults = None
         self.is_shared = target is not None
         self.measures_every_s = MEASURE_EVERY_S
         self._to_redis: dict[str, TcpProxy] = {}
@@ -121,8 +116,8 @@ class RealSystem:
                 self._watch(place)
         await self._start_proxies()
         if self.redis is not None and any(not upload.versioned for upload in self._plan.uploads):
-            settles_s = SETTLES_S if any(fault.loses_data for fault in self._plan.faults) else 0.0
-            plain = PlainPublishers("127.0.0.1", self.redis.port, redis_prefix=self._settings.redis_prefix, settles_s=settles_s)
+            prefix, settles_for_s = self._settings.redis_prefix, settles_s(self._plan)
+            plain = PlainPublishers("127.0.0.1", self.redis.port, redis_prefix=prefix, settles_s=settles_for_s)
             self.plain = await self._all.enter_async_context(plain)
 
     async def _add_place(self, name: str, url: str, control_url: str) -> tuple[Place, Control]:

@@ -9,12 +9,10 @@ from vuemantics_ws.core.upload import Event, Head
 from vuemantics_ws.errors import EnvironmentUnfit
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.simulation.hub.hub import Barrier, Hub
-from vuemantics_ws.simulation.plain import SETTLES_S, Hearing
+from vuemantics_ws.simulation.plain import Hearing, settles_s
 from vuemantics_ws.simulation.planning.plan import Plan
-
-KILLED = -9
-SILENCE_S = 2.0
-"""After so long without an answer nobody waits for one any more."""
+from vuemantics_ws.simulation.redis_line import ANSWER_TIMEOUT_S
+from vuemantics_ws.simulation.system import KILLED
 
 
 class AroundHub:
@@ -23,8 +21,7 @@ class AroundHub:
     def __init__(self, plan: Plan, settings: Settings) -> None:
         self.hub = Hub(seed=plan.seed, limits=settings, fails_over=any(fault.do == "redis.failover" for fault in plan.faults))
         self.redis = HubAsRedis(self.hub)
-        loses_data = any(fault.loses_data or fault.behind_s for fault in plan.faults)
-        self.plain = HubAsPlain(self.hub, settles_s=SETTLES_S if loses_data else 0.0)
+        self.plain = HubAsPlain(self.hub, settles_s=settles_s(plan))
 
     def broker(self, name: str, start: int, clock: Clock, settings: Settings) -> Broker:
         return self.hub.broker(name, clock=clock, limits=settings, adopts=settings.adopt)
@@ -99,7 +96,7 @@ class HubAsRedis:
         return self._hub.kill_subscribers()
 
     async def _reach(self) -> None:
-        if not await self.answers(within_s=SILENCE_S):
+        if not await self.answers(within_s=ANSWER_TIMEOUT_S):
             raise EnvironmentUnfit("the simulated broker does not answer")
 
 

@@ -11,13 +11,13 @@ from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.network.barrier import Barrier
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
-from vuemantics_ws.simulation.plain import SETTLES_S, PlainPublishers
+from vuemantics_ws.simulation.plain import PlainPublishers, settles_s
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.redis_line import RedisLine
 from vuemantics_ws.simulation.resp.keyspace import HISTORY_S
 from vuemantics_ws.simulation.resp.memory_redis import MemoryRedis
+from vuemantics_ws.simulation.system import KILLED
 
-KILLED = -9
 PORT = 6379
 
 
@@ -26,9 +26,7 @@ class AroundRedis:
 
     def __init__(self, plan: Plan, settings: Settings, *, network: VirtualNetwork, loop: VirtualLoop) -> None:
         self.redis = VirtualRedis(network=network, loop=loop, seed=plan.seed)
-        loses_data = any(fault.loses_data or fault.behind_s for fault in plan.faults)
-        settles_s = SETTLES_S if loses_data else 0.0
-        self.plain = PlainPublishers(REDIS, PORT, redis_prefix=settings.redis_prefix, settles_s=settles_s)
+        self.plain = PlainPublishers(REDIS, PORT, redis_prefix=settings.redis_prefix, settles_s=settles_s(plan))
         self._plain_is_used = any(not upload.versioned for upload in plan.uploads)
         self._network = network
         self._seed = plan.seed

@@ -7,11 +7,8 @@ from vuemantics_ws.client.control import Readiness, Receipt
 from vuemantics_ws.core.upload import Event
 from vuemantics_ws.gateway.metrics import expose
 from vuemantics_ws.gateway.server import Gateway
+from vuemantics_ws.simulation.system import ASK_TIMEOUT_S, PUBLISH_TIMEOUT_S
 from vuemantics_ws.simulation.virtual.node import VirtualNode
-
-ASK_TIMEOUT_S = 2.0
-PUBLISH_TIMEOUT_S = 3.0
-"""As in the real arm."""
 
 
 class VirtualControl:

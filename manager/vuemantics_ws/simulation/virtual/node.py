@@ -17,17 +17,13 @@ from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
 from vuemantics_ws.simulation.dice import Spread, stream
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
+from vuemantics_ws.simulation.system import KILLED, stops_within_s
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 FIRST_PORT = 8_001
-STOP_MARGIN_S = 5.0
-"""How much longer than its drain a node may take to end before it is killed."""
-
-KILLED = -9
-
 WAY_S = Spread(0.00005, 0.002)
 """What a request to a control port takes to get there, and what the answer takes."""
 
@@ -105,8 +101,7 @@ class VirtualNode:
         """In order. Returns the exit code: -9 where it had to be killed because it did not end in time."""
         assert self._gateway is not None
         stopping = self.process.start(self._gateway.stop())
-        within_s = self.settings.drain_s + self.settings.close_timeout_s + STOP_MARGIN_S
-        done, _ = await asyncio.wait([stopping], timeout=within_s)
+        done, _ = await asyncio.wait([stopping], timeout=stops_within_s(self.settings))
         if not done:
             return self.kill()
         self._end()

@@ -39,13 +39,22 @@ class VirtualOptions:
     """How a plan is played in virtual time, beside what it says. Other options are another run."""
 
     broker: BrokerKind | None = None
-    """Around which the nodes are one. None chooses a Redis in memory where the plan has a fault of Redis, else the simulated
-    broker, and none for a node whose memory need not outlive it.
-    """
+    """Around which the nodes are; None lets the plan decide, see :meth:`broker_for`."""
     shuffle: bool = True
     """Timers that are due at the same instant run in the order of the dice."""
     slices: bool = True
     """Some connections get their bytes in slices."""
+
+    def broker_for(self, plan: Plan) -> BrokerKind | Literal["memory"]:
+        """What carries events between the nodes of a run. Where nothing is asked for that is ours for Redis, with a Redis in
+        memory, if the plan has a fault of Redis; the node's own memory, if it is alone and need not be outlived; else the
+        simulated one.
+        """
+        if self.broker is not None:
+            return self.broker
+        if not plan.needs_redis:
+            return "memory"
+        return "redis" if any(fault.is_for_redis for fault in plan.faults) else "simulated"
 
 
 class VirtualRun(NamedTuple):
@@ -99,9 +108,10 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
 
 
 def _middle_of(plan: Plan, settings: Settings, options: VirtualOptions, network: VirtualNetwork, loop: VirtualLoop) -> Middle:
-    if options.broker is None and not plan.needs_redis:
-        return Alone()
-    is_for_redis = any(fault.is_for_redis for fault in plan.faults)
-    if options.broker == "redis" or (options.broker is None and is_for_redis):
-        return AroundRedis(plan, settings, network=network, loop=loop)
-    return AroundHub(plan, settings)
+    match options.broker_for(plan):
+        case "memory":
+            return Alone()
+        case "redis":
+            return AroundRedis(plan, settings, network=network, loop=loop)
+        case "simulated":
+            return AroundHub(plan, settings)

@@ -10,22 +10,19 @@ from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
 from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.log import Log, NodeExited
+from vuemantics_ws.simulation.network.dial import RECEIVE_BUFFER_BYTES
 from vuemantics_ws.simulation.network.lanes import Network
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.site import Rules, tokens_for
-from vuemantics_ws.simulation.system import Barrier, Place, Route
+from vuemantics_ws.simulation.system import MEASURE_EVERY_S, Barrier, Place, Route
 from vuemantics_ws.simulation.virtual.control import VirtualControl, VirtualWorkers
 from vuemantics_ws.simulation.virtual.middle import Middle
 from vuemantics_ws.simulation.virtual.node import VirtualNode
 
-MEASURE_EVERY_S = 0.25
 MEASURES_MAX = 1_000
 """How often at most in a run."""
-
-RECEIVE_BUFFER_BYTES = 16 * 1024
-"""What a kernel holds for a browser that reads slowly, or that is far away."""
 
 
 class VirtualSystem:
@@ -50,7 +47,7 @@ class VirtualSystem:
     ) -> None:
         self.redis = middle.redis
         self.plain = middle.plain if any(not upload.versioned for upload in plan.uploads) else None
-        self.beyond = self
+        self.virtual_faults = self
         self.is_shared = False
         self.died = asyncio.Event()
         """Never: a node of ours ends when it is told to, and whatever else befalls it is a fault that is told."""

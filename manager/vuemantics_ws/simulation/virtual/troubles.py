@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vuemantics_ws.simulation.clock.loop import VirtualLoop, whose
+from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.process import here
+from vuemantics_ws.simulation.clock.tasks import whose
 from vuemantics_ws.simulation.log import Began, Log, Record, Troubled
 
 OURS = logging.getLogger("vuemantics_ws")
@@ -29,7 +30,6 @@ class Troubles:
         self._log = log
         self._now = now
         self._early: list[tuple[str, str]] = []
-        log.listen(self._begin)
 
     @contextmanager
     def seen(self, loop: VirtualLoop) -> Iterator[None]:
@@ -38,9 +38,11 @@ class Troubles:
         propagated, handlers = OURS.propagate, OURS.handlers[:]
         OURS.propagate, OURS.handlers[:] = False, [handler]
         loop.set_exception_handler(self._reached_nobody)
+        self._log.listen(self._begin)
         try:
             yield
         finally:
+            self._log.unlisten(self._begin)
             OURS.propagate, OURS.handlers[:] = propagated, handlers
 
     def _logged(self, record: logging.LogRecord) -> None:

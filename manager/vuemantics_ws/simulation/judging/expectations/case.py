@@ -74,7 +74,7 @@ class Case:
     @cached_property
     def settled_s(self) -> float:
         """When everything had happened: from then on clients leave because the run is over."""
-        return next((record.at for record in self.history.records if isinstance(record, Settled)), self.history.ends_at)
+        return next((settled.at for settled in self.history.of(Settled)), self.history.ends_at)
 
     @cached_property
     def _connections(self) -> dict[str, list[Connection]]:

@@ -8,16 +8,16 @@ HOLDERS_MAX = 8
 
 
 def user(call: Call) -> Reply:
-    (key,) = call.keys
-    channel, _, node, random_id, ttl_ms, follows_max, connected, present_count = call.arguments[:8]
-    first_pair = 8 + int(present_count)
+    key, revision_key = call.keys
+    channel, _, node, random_id, ttl_ms, follows_max, connected, known, present_count = call.arguments[:9]
+    first_pair = 9 + int(present_count)
     is_connected = connected == b"1"
 
     former = call.keyspace.hash(key)
     stored = dict(former)
     born = stored.get(BORN, b"")
     holders = {upload: value for upload, value in stored.items() if upload != BORN}
-    present = frozenset(call.arguments[8:first_pair])
+    present = frozenset(call.arguments[9:first_pair])
 
     def others(value: bytes) -> tuple[list[bytes], list[bytes]]:
         """The others among the holders of an upload: all of them, and those who are present."""
@@ -25,6 +25,12 @@ def user(call: Call) -> Reply:
         return every, [node_id for node_id in every if node_id in present]
 
     is_news, is_written, given_up = False, False, set[bytes]()
+    revision = int(call.keyspace.string(revision_key) or b"0")
+    if revision < int(known):
+        if born:
+            born = stored[BORN] = random_id
+            is_news = is_written = True
+        revision = int(known)
     pairs = call.arguments[first_pair:]
     for verb, upload in zip(pairs[::2], pairs[1::2], strict=True):
         value = holders.get(upload)
@@ -53,8 +59,13 @@ def user(call: Call) -> Reply:
         born = stored[BORN] = random_id
     if stored != former:
         call.keyspace.put(key, stored)
+    if is_news:
+        revision += 1
+        call.keyspace.put(revision_key, b"%d" % revision)
+        call.keyspace.expire(revision_key, int(ttl_ms))
     if is_connected or is_written:
         call.keyspace.expire(key, int(ttl_ms))
+        call.keyspace.expire(revision_key, int(ttl_ms))
     if is_news:
         call.publish(channel, b"changed " + node)
-    return [born, *holders]
+    return [born, revision, *holders]
