@@ -59,13 +59,6 @@ def gap_not_repaired(soil: Soil) -> None:
     soil.replace(Watch, "on_subscribed", on_subscribed)
 
 
-def unanswered_forgotten(soil: Soil) -> None:
-    def _ask_later(self: Upkeep, failed: list[Watch], *, all_failed: bool) -> None:
-        pass
-
-    soil.replace(Upkeep, "_ask_later", _ask_later)
-
-
 def lost_not_given_back(soil: Soil) -> None:
     async def _ask_known(self: Upkeep, watches: list[Watch]) -> Sequence[Stored | Exception | None]:
         return await self._ask_unknown(watches)
@@ -106,19 +99,13 @@ IN_REDIS = (
         "redis",
     ),
     Bug(
-        "an end twice at the join",
+        "a delivery beside the snapshot",
         "What comes while the newest state is being read is passed on, and comes with the newest state once more.",
         snapshot_and_delivery,
         "first-tab",
         "redis",
     ),
     Bug("a gap not repaired", "When a channel is heard again, nobody asks what was missed.", gap_not_repaired, "redis-blinks"),
-    Bug(
-        "an unanswered question forgotten",
-        "What Redis did not answer is not asked again.",
-        unanswered_forgotten,
-        "redis-blinks",
-    ),
     Bug(
         "what was lost not given back",
         "What Redis has is read, and where it has nothing it is told nothing.",
