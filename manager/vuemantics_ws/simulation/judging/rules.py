@@ -109,6 +109,8 @@ def _unanswered(history: History) -> Iterator[Seen]:
     for connection in history.connections.values():
         if history.began.clients[connection.client].reads_slowly:
             continue
+        if connection.authenticated_at is None and connection.closed is not None:
+            continue  # that was the answer
         waiting: dict[tuple[str, str | None], list[Sent]] = {}
         for record in connection.records:
             if isinstance(record, Sent):
