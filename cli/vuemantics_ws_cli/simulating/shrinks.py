@@ -8,9 +8,11 @@ from rich.text import Text
 
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.simulation.format.reader import examine, examine_data
+from vuemantics_ws.simulation.format.writing import to_yaml
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import make_plan
-from vuemantics_ws.simulation.shrinking import SUFFIX, Shrunk, in_the_same_way, shrink, suspects_of, to_yaml, way_of
+from vuemantics_ws.simulation.shrinking.search import SUFFIX, Shrunk, shrink
+from vuemantics_ws.simulation.shrinking.ways import in_the_same_way, suspects_of, way_of
 from vuemantics_ws.simulation.virtual import run
 from vuemantics_ws_cli.console import say
 from vuemantics_ws_cli.exit_codes import ExitCode

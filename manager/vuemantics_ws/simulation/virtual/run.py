@@ -16,13 +16,13 @@ from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log, hash_of
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.playing.world import World
 from vuemantics_ws.simulation.site import settings_of
 from vuemantics_ws.simulation.virtual.around_hub import AroundHub
 from vuemantics_ws.simulation.virtual.around_redis import AroundRedis
 from vuemantics_ws.simulation.virtual.middle import Alone, Middle
 from vuemantics_ws.simulation.virtual.system import VirtualSystem
 from vuemantics_ws.simulation.virtual.troubles import Troubles
-from vuemantics_ws.simulation.world import World
 
 LATENCY = Spread(0.00005, 0.002)
 """What anything takes from one program to another, one way, where nothing else is said."""
