@@ -224,7 +224,7 @@ def test_what_waits_in_vain_while_others_go_on_is_told_at_its_end() -> None:
     node = Process("node:0")
 
     async def tick() -> None:
-        while True:
+        while True:  # noqa: ASYNC110
             await asyncio.sleep(1)
 
     async def program(loop: VirtualLoop) -> None:
