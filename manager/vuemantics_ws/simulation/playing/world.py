@@ -87,7 +87,6 @@ class World:
         self._has_news = False
         """Whether anything was written down since somebody looked, but that all is as it was."""
         self._measured: dict[str, tuple[object, object]] = {}
-        log.listen(self._note)
         self._loop = asyncio.get_running_loop()
 
     def now(self) -> float:
@@ -100,6 +99,13 @@ class World:
         Raises:
             EnvironmentUnfit, BadSetting, Refused: as entering a :class:`~vuemantics_ws.simulation.system.System` does.
         """
+        self._log.listen(self._note)
+        try:
+            await self._play_somewhere()
+        finally:
+            self._log.unlisten(self._note)
+
+    async def _play_somewhere(self) -> None:
         async with self._make_system(self.now) as system:
             if system.is_shared:
                 said = await system.places[0].control.statistics()
