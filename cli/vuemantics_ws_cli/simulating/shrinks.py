@@ -64,6 +64,10 @@ def _shrink(what: VirtualPlay, command: Command, failed: Played, *, quiet: bool,
             newest = shrink(data, seed, fails, told=tell, suspects=suspects_of(failed.report), why=_why(failed))
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED
+    if newest.data is data:  # cut short before anything smaller was found
+        if not quiet:
+            say("nothing smaller was found in that time, and nothing was written")
+        return Ended(code, failed)
     file = _write(f"{name.removesuffix(SUFFIX)}{SUFFIX}", to_yaml(_with_variables(newest.data, what.text)))
     again = command._replace(scenario=file).of_seed(seed)
     if not quiet:

@@ -117,7 +117,7 @@ class Causing:
 
     async def _kill_connections(self, fault: PlannedFault) -> Evidence:
         count = sum(self._browsers[name].lose_connection() for name in sorted(fault.clients))
-        return f"{count} connections were reset" if count else None
+        return _counted(count, "connection was reset", "connections were reset")
 
     async def _change_networks(self, fault: PlannedFault) -> Evidence:
         assert fault.network is not None
@@ -198,7 +198,8 @@ class Causing:
         await self._redis.start()
         if await self._redis.run_id() == self._run_ids.get(fault.number):
             return None
-        return "another process answers" + (", with nothing in it" if fault.loses_data else "")
+        behind = f", which had not heard the last {fault.behind_s:g} s" if fault.behind_s else ""
+        return "another process answers" + (", with nothing in it" if fault.loses_data else behind)
 
     async def _hang_redis(self, fault: PlannedFault) -> Evidence:
         if not self._redis.is_running:
@@ -217,14 +218,14 @@ class Causing:
             count = await self._redis.flush()
         except EnvironmentUnfit:
             return None
-        return f"{count} keys are gone" if count else None
+        return _counted(count, "key is gone", "keys are gone")
 
     async def _kill_subscribers(self, fault: PlannedFault) -> Evidence:
         try:
             count = await self._redis.kill_pubsub()
         except EnvironmentUnfit:
             return None
-        return f"{count} connections of subscribers were ended" if count else None
+        return _counted(count, "connection of a subscriber was ended", "connections of subscribers were ended")
 
     # What virtual time alone can do.
 
@@ -232,7 +233,8 @@ class Causing:
         assert self._system.virtual_faults is not None
         places = [self._system.place(fault.node)] if fault.node is not None else self._system.places
         jumped = sum(self._system.virtual_faults.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
-        return f"the clocks of {jumped} nodes jumped by {fault.jumps_s:+g} s" if jumped else None
+        by = f"jumped by {fault.jumps_s:+g} s"
+        return _counted(jumped, f"clock {by}", f"clocks {by}")
 
     # What lies between.
 
@@ -240,8 +242,7 @@ class Causing:
         """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end."""
         barrier = self._system.barrier(fault)
         barrier.cut_off()
-        count = barrier.connections
-        return f"{count} connections are cut off" if count else None
+        return _counted(barrier.connections, "connection is cut off", "connections are cut off")
 
     async def _join(self, fault: PlannedFault) -> Evidence:
         barrier = self._system.barrier(fault)
@@ -278,4 +279,9 @@ async def _state(control: Control) -> str | None:
 
 
 def _changed(networks: Mapping[str, Network]) -> Evidence:
-    return f"{len(networks)} clients are on another network" if networks else None
+    return _counted(len(networks), "client is on another network", "clients are on another network")
+
+
+def _counted(count: int, one: str, many: str) -> Evidence:
+    """What befell so many; nothing was seen where it befell none."""
+    return f"{count} {one if count == 1 else many}" if count else None
