@@ -24,6 +24,10 @@ MEASURE_EVERY_S = 0.25
 MEASURES_MAX = 1_000
 """How often at most in a run."""
 
+LOOKS_MAX = 5_000
+LOOK_EVERY_S = 0.001
+"""A scenario begins when its nodes have come to their middle: what a plain publisher said before would be lost to everybody."""
+
 RECEIVE_BUFFER_BYTES = 16 * 1024
 """What a kernel holds for a browser that reads slowly, or that is far away."""
 
@@ -78,6 +82,10 @@ class VirtualSystem:
         await self._middle.open()
         for node in self._nodes.values():
             await node.start()
+        for _ in range(LOOKS_MAX):
+            if all(node.has_joined for node in self._nodes.values()):
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
         return self
 
     async def __aexit__(
