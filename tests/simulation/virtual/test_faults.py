@@ -139,14 +139,15 @@ def test_what_plain_publishers_say_while_the_only_node_is_gone_is_lost_and_no_fa
     assert "unheard" in {published.verdict for published in of(log, Published)}
 
 
+@pytest.mark.parametrize("do", ["node.kill", "node.restart"])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_follow_outlives_a_node_that_was_killed_for_all_of_the_grace_time(seed: int) -> None:
-    world = """\
-        server: {config: {grace: 5s, drain: 1s}}
-        users: {alice: {count: 5}}
-        uploads: [{id: up, owner: alice, count: 5, start: 0s, pipeline: {progress: 2/s, for: 60s}}]
-        clients: [{id: tab, user: alice, count: 5, reconnect: {initial: 3s, jitter: 1s}}]
-        faults: [{at: 24s..29s, do: node.kill, down: 1ms}]
+def test_a_follow_outlives_its_node_for_all_of_the_grace_time(seed: int, do: str) -> None:
+    world = f"""\
+        server: {{config: {{grace: 5s, drain: 1s}}}}
+        users: {{alice: {{count: 5}}}}
+        uploads: [{{id: up, owner: alice, count: 5, start: 0s, pipeline: {{progress: 2/s, for: 60s}}}}]
+        clients: [{{id: tab, user: alice, count: 5, reconnect: {{initial: 3s, jitter: 1s}}}}]
+        faults: [{{at: 24s..29s, do: {do}, down: 1ms}}]
     """
 
     run, _ = played(plan(world, duration="2m", seed=seed), VirtualOptions(broker="simulated"))

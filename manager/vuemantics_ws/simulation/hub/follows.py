@@ -69,12 +69,13 @@ class Follows:
                 nodes[node_id] = None
             else:
                 nodes.pop(node_id, None)
+        was_connected = node_id in self.connected
         if stand.is_connected:
             self.connected[node_id] = None
         else:
             self.connected.pop(node_id, None)
         if self.born is None and holders:
             self.born = fresh
-        if changes or stand.is_connected:
+        if changes or stand.is_connected or was_connected:  # the grace time begins when the last one goes
             self.touched_at = now
         return is_news
