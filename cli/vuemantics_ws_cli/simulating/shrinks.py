@@ -60,7 +60,7 @@ def _shrink(what: VirtualPlay, command: Command, failed: Played, *, quiet: bool,
         return _fails(candidate, seed, what.options, way)
 
     try:
-        with cut_short(time_limit_s) as limit, moving(line, quiet=quiet):
+        with cut_short(time_limit_s, limit), moving(line, quiet=quiet):
             newest = shrink(data, seed, fails, told=tell, suspects=suspects_of(failed.report), why=_why(failed))
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED

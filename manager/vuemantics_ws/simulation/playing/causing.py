@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.simulation.browser.tab import Browser
+from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Log
 from vuemantics_ws.simulation.network.lanes import Network
@@ -53,6 +54,8 @@ class Causing:
         """What the networks were before each change of them."""
         self._run_ids: dict[int, bytes] = {}
         self._stopping: dict[int, asyncio.Task[int | None]] = {}
+        self._starting: set[str] = set()
+        """What is being started again. The dice may let two faults of one thing meet, and it is started once."""
         self._begins: dict[str, Callable[[PlannedFault], Awaitable[Evidence]]] = {
             "connections.kill": self._kill_connections,
             "node.restart": self._stop_node,
@@ -158,8 +161,14 @@ class Causing:
 
     async def _start_node(self, fault: PlannedFault) -> Evidence:
         place = self._place(fault)
+        if place.is_up or place.name in self._starting:
+            return None  # another fault, which met this one, has ended before
         began_at = self._now()
-        await self._system.start(place)
+        self._starting.add(place.name)
+        try:
+            await self._system.start(place)
+        finally:
+            self._starting.discard(place.name)
         return f"it was ready again after {self._now() - began_at:.1f} s"
 
     async def _pause_node(self, fault: PlannedFault) -> Evidence:
@@ -195,7 +204,13 @@ class Causing:
         return f"it ended with exit code {code}"
 
     async def _start_redis(self, fault: PlannedFault) -> Evidence:
-        await self._redis.start()
+        if self._redis.is_running or REDIS in self._starting:
+            return None
+        self._starting.add(REDIS)
+        try:
+            await self._redis.start()
+        finally:
+            self._starting.discard(REDIS)
         if await self._redis.run_id() == self._run_ids.get(fault.number):
             return None
         behind = f", which had not heard the last {fault.behind_s:g} s" if fault.behind_s else ""

@@ -182,7 +182,10 @@ class World:
         await self._until(duration_s if self._others_publish else last_action_s(self._plan))
         late = set[asyncio.Task[None]]()
         if happening:
-            _, late = await asyncio.wait(happening, timeout=max(0.0, duration_s - self.now()))
+            left_s = max(0.0, duration_s - self.now())
+            done, late = await asyncio.wait(happening, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
+            if any(task.exception() is not None for task in done):
+                return True  # which is told at once: a fault that could not be ended goes on for ever
         quiet_s = QUIET_S + observing.lag_s
         await self._until(max(self.now() + quiet_s, self._live.history.due_by(self.now()) - SOON_S + quiet_s))
         messages_until_s, until_s = messages_may_come_until_s(self._plan, self.now()), 0.0
