@@ -2,7 +2,7 @@
 
 import pytest
 
-from vuemantics_ws.simulation.shrinking import Shrunk
+from vuemantics_ws.simulation.shrinking.search import Shrunk
 from vuemantics_ws.simulation.sweeping.sweep import Progress
 from vuemantics_ws_cli.views.moving import run_line, shrink_line, sweep_line
 from vuemantics_ws_cli.views.size import Size

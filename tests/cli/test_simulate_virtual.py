@@ -333,6 +333,23 @@ class TestShrink:
         assert outcome.code == 130
         assert run("simulate", "./small-shrunk.yaml", "--virtual", "--seed", "1").code == 1
 
+    def test_a_search_that_found_nothing_smaller_writes_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Interrupted(Planted):
+            tries = count(1)
+
+            def __call__(self, plan: Plan, log: Log, *, options: virtual.VirtualOptions) -> virtual.VirtualRun:
+                if next(self.tries) == 2:
+                    signal.raise_signal(signal.SIGINT)
+                return super().__call__(plan, log, options=options)
+
+        Interrupted(monkeypatch)
+
+        outcome = run("simulate", written(Path(), self.CROWDED), "--virtual", "--shrink")
+
+        assert outcome.code == 130
+        assert "nothing smaller was found" in outcome.err
+        assert not Path("small-shrunk.yaml").exists()
+
     def test_what_holds_is_left_as_it_is(self) -> None:
         assert run("simulate", written(Path(), SMALL), "--virtual", "--shrink").code == 0
 
@@ -392,6 +409,16 @@ class TestProcesses:
 
 
 class TestTrace:
+    def test_nobody_is_told_to_shrink_what_a_trace_plays_again(self, tmp_path: Path) -> None:
+        trace = str(tmp_path / "trace.ndjson")
+        first = run("simulate", written(tmp_path, FAILING), "--virtual", "--trace", trace)
+
+        again = run("simulate", "--replay", trace)
+
+        assert (first.code, again.code) == (1, 1)
+        assert "--shrink" in first.out
+        assert "--shrink" not in again.out
+
     @pytest.fixture
     def trace(self, small: str, tmp_path: Path) -> str:
         path = tmp_path / "trace.ndjson"

@@ -67,6 +67,11 @@ class TestVerdictView:
 
         assert "others published, 0 states received" in shown(report_of(Story(uploads=theirs).joins("desk")), 160)
 
+    def test_where_nothing_is_uploaded_nobody_publishes_and_one_is_no_plural(self) -> None:
+        said = shown(report_of(Story(uploads={}).joins("desk")), 160)
+
+        assert "0 events published, 0 states received on 1 connection in" in said
+
     def test_what_was_measured_has_a_column_or_stands_below(self) -> None:
         story = Story().joins("desk", took_s=0.0123).follows("desk", CAT).waits()
         report = report_of(story.publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).waits(), "expect: [{latency: {p99: 250ms}}]")

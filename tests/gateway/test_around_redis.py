@@ -14,7 +14,7 @@ from tests.gateway.outages.browsing import open_tab
 from tests.redis_server import RedisServer
 from vuemantics_ws.brokers.redis.keys import Keys
 from vuemantics_ws.messages import with_version
-from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
+from vuemantics_ws.simulation.real.proxy import TcpProxy
 
 EVENTS = 500
 UPLOADS = [f"u{number}" for number in range(8)]

@@ -10,7 +10,7 @@ from vuemantics_ws.simulation.format.reader import parse_scenario
 from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws.simulation.log import Closed, Log, Opened, Received, Record
 from vuemantics_ws.simulation.planning.plan import Plan, make_plan
-from vuemantics_ws.simulation.run import run_real
+from vuemantics_ws.simulation.real.run import run_real
 
 R = TypeVar("R", bound=Record)
 

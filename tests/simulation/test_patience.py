@@ -6,8 +6,8 @@ from tests.simulation.judging.histories import Story
 from tests.simulation.playing import plan
 from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Closed
-from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.playing.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 
 
 def expecting(*expected: str, client: str = "{id: desk, user: alice}") -> Plan:

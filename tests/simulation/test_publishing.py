@@ -8,7 +8,7 @@ from tests.simulation.real.test_worker import Asked, accept, control
 from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.client.control import Control
 from vuemantics_ws.simulation.log import ONE, Log, Published
-from vuemantics_ws.simulation.publishing import SLOW_S, Publishers, Publishing
+from vuemantics_ws.simulation.playing.publishing import SLOW_S, Publishers, Publishing
 from vuemantics_ws.simulation.system import Place
 
 QUICKLY = """\

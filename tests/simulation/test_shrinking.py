@@ -13,8 +13,9 @@ from vuemantics_ws.simulation.format.bundled import bundled_names, bundled_text
 from vuemantics_ws.simulation.format.reader import examine, examine_data
 from vuemantics_ws.simulation.format.writing import to_yaml
 from vuemantics_ws.simulation.planning.plan import Plan, make_plan
-from vuemantics_ws.simulation.reducing import fewest, members_of
-from vuemantics_ws.simulation.shrinking import Shrunk, in_the_same_way, shrink, suspects_of, way_of
+from vuemantics_ws.simulation.shrinking.reducing import fewest, members_of
+from vuemantics_ws.simulation.shrinking.search import Shrunk, shrink
+from vuemantics_ws.simulation.shrinking.ways import in_the_same_way, suspects_of, way_of
 
 WORLD = """\
 version: 1

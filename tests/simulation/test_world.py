@@ -24,7 +24,7 @@ from vuemantics_ws.simulation.log import (
 )
 from vuemantics_ws.simulation.real import node as node_module
 from vuemantics_ws.simulation.real.node import Node
-from vuemantics_ws.simulation.run import run_real
+from vuemantics_ws.simulation.real.run import run_real
 from vuemantics_ws.simulation.site import settings_of
 
 pytestmark = pytest.mark.slow

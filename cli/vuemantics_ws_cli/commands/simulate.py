@@ -18,7 +18,8 @@ EPILOG = examples(
     "vuemantics-ws simulate quickstart --seed 7 --json",
     "vuemantics-ws simulate ./one.yaml ./two.yaml --junit results.xml",
     "vuemantics-ws simulate late-join --virtual --seed 7",
-    "vuemantics-ws simulate late-join --sweep 1..1000",
+    "vuemantics-ws simulate late-join --sweep 1..1000 --shrink",
+    "vuemantics-ws simulate --replay run.ndjson",
     "vuemantics-ws simulate quickstart --url ws://127.0.0.1:8765/ws/uploads",
     "vuemantics-ws simulate --clients 50 --follow 5c4e2f0a-9a39-4d0e-8f5f-3f1f3c0a7d11",
 )
@@ -157,7 +158,7 @@ def simulate(
             "--broker",
             metavar="simulated|redis",
             help="What is between the nodes: the simplest that is right, or ours for Redis with a Redis in memory. "
-            "By default that where the scenario breaks Redis, else the simplest.",
+            "By default Redis where the scenario breaks it or cuts a node off from it, else the simplest.",
             rich_help_panel=VIRTUAL_PANEL,
             show_default=False,
         ),
@@ -183,7 +184,8 @@ def simulate(
     ] = None,
     html: Annotated[str | None, typer.Option("--html", metavar="FILE", hidden=True, help="Not built yet.")] = None,
 ) -> None:
-    """Play scenarios on real sockets against a server that is started for them, one after the other, and judge what happened.
+    """Play scenarios one after the other, on real sockets against a server that is started for them or in virtual time, and
+    judge what happened.
 
     Uploads, clients and the laws so far are shown while one runs; then comes the verdict on every law of delivery and on every
     expectation of the file. Exits with 0 when all of them hold, and with 1 when one does not, or when nothing was seen that

@@ -27,12 +27,12 @@ class Limit:
 
 
 @contextlib.contextmanager
-def cut_short(after_s: float | None) -> Iterator[Limit]:
+def cut_short(after_s: float | None, limit: Limit) -> Iterator[None]:
     """Raise KeyboardInterrupt in the midst of what is done meanwhile: after so long, at a SIGTERM, and at a SIGHUP.
 
-    As Ctrl-C does, since nobody catches that by accident. ``after_s`` of None is never. Must be used in the main thread.
+    As Ctrl-C does, since nobody catches that by accident. ``after_s`` of None is never. ``limit`` is the
+    caller's, since a time that is over at once is over before this could give anything back. Must be used in the main thread.
     """
-    limit = Limit()
 
     def interrupt(number: int, _: FrameType | None) -> None:
         limit.is_over = limit.is_over or number == signal.SIGALRM
@@ -42,9 +42,11 @@ def cut_short(after_s: float | None) -> Iterator[Limit]:
 
     numbers = [signal.SIGTERM, signal.SIGHUP, *([signal.SIGALRM] if after_s is not None else [])]
     before = {number: signal.signal(number, interrupt) for number in numbers}
-    timer = signal.setitimer(signal.ITIMER_REAL, max(after_s, 0.000_001)) if after_s is not None else None
+    timer = None
     try:
-        yield limit
+        if after_s is not None:
+            timer = signal.setitimer(signal.ITIMER_REAL, max(after_s, 0.000_001))
+        yield
     finally:
         if timer is not None:
             signal.setitimer(signal.ITIMER_REAL, *timer)

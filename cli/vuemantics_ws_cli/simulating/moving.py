@@ -11,7 +11,9 @@ from vuemantics_ws_cli.console import say, stderr
 from vuemantics_ws_cli.views.size import Size
 
 FRAMES_PER_S = 8
-LINES_EVERY_S = 2.0
+LINES_FIRST_AFTER_S = 2.0
+LINES_EVERY_S_MAX = 60.0
+"""Lines come ever further apart, up to this: the log of a long sweep is read by people, too."""
 
 
 @contextlib.contextmanager
@@ -41,8 +43,12 @@ def _lines(line: Callable[[Size | None], Text]) -> Iterator[None]:
     over = Event()
 
     def tell() -> None:
-        while not over.wait(LINES_EVERY_S):
-            say(line(None))
+        pause_s, last = LINES_FIRST_AFTER_S, None
+        while not over.wait(pause_s):
+            pause_s, said = min(1.5 * pause_s, LINES_EVERY_S_MAX), line(None)
+            if said != last:
+                say(said)
+            last = said
 
     thread = Thread(target=tell, daemon=True)
     thread.start()

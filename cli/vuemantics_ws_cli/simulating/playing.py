@@ -10,7 +10,7 @@ from vuemantics_ws.ambient import SystemClock
 from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Began, Log, Received, Record
 from vuemantics_ws.simulation.planning.plan import Plan
-from vuemantics_ws.simulation.run import run_real
+from vuemantics_ws.simulation.real.run import run_real
 from vuemantics_ws.simulation.site import Target
 from vuemantics_ws_cli.exit_codes import ExitCode
 from vuemantics_ws_cli.simulating.ended import Ended

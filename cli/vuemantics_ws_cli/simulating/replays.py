@@ -29,6 +29,8 @@ class ReplayPlay(NamedTuple):
             if others:
                 complain(f"other versions than then: {'; '.join(others)}", kind="warning")
         ended = play_virtually(self.what, log, quiet=quiet, time_limit_s=time_limit_s)
+        if isinstance(ended.result, Played) and ended.result.virtual is not None:
+            ended = ended._replace(result=ended.result._replace(virtual=ended.result.virtual._replace(again=True)))
         if ended.code in CUT_SHORT:
             return ended
         difference = first_difference(trace.records, log.records)

@@ -8,9 +8,11 @@ from rich.text import Text
 
 from vuemantics_ws.errors import BadSetting
 from vuemantics_ws.simulation.format.reader import examine, examine_data
+from vuemantics_ws.simulation.format.writing import to_yaml
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import make_plan
-from vuemantics_ws.simulation.shrinking import SUFFIX, Shrunk, in_the_same_way, shrink, suspects_of, to_yaml, way_of
+from vuemantics_ws.simulation.shrinking.search import SUFFIX, Shrunk, shrink
+from vuemantics_ws.simulation.shrinking.ways import in_the_same_way, suspects_of, way_of
 from vuemantics_ws.simulation.virtual import run
 from vuemantics_ws_cli.console import say
 from vuemantics_ws_cli.exit_codes import ExitCode
@@ -58,10 +60,14 @@ def _shrink(what: VirtualPlay, command: Command, failed: Played, *, quiet: bool,
         return _fails(candidate, seed, what.options, way)
 
     try:
-        with cut_short(time_limit_s) as limit, moving(line, quiet=quiet):
+        with cut_short(time_limit_s, limit), moving(line, quiet=quiet):
             newest = shrink(data, seed, fails, told=tell, suspects=suspects_of(failed.report), why=_why(failed))
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED
+    if newest.data is data:  # cut short before anything smaller was found
+        if not quiet:
+            say("nothing smaller was found in that time, and nothing was written")
+        return Ended(code, failed)
     file = _write(f"{name.removesuffix(SUFFIX)}{SUFFIX}", to_yaml(_with_variables(newest.data, what.text)))
     again = command._replace(scenario=file).of_seed(seed)
     if not quiet:

@@ -48,7 +48,7 @@ class SweepPlay(NamedTuple):
             return sweep_line(scenario.name, result.progress, took_s=clock.monotonic() - began_at, size=size)
 
         try:
-            with cut_short(deadline.left_s) as limit, moving(line, quiet=quiet):
+            with cut_short(deadline.left_s, limit), moving(line, quiet=quiet):
                 sweep(self.first.text, self.seeds, options=self.first.options, jobs=self.jobs, into=result)
         except KeyboardInterrupt:
             code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED

@@ -33,12 +33,13 @@ def tell(result: Played | Swept) -> None:
 
 def _verdict(played: Played) -> RenderableType:
     virtual = played.virtual
+    may_shrink = virtual is not None and not played.report.interrupted and not virtual.again
     return verdict(
         played.report,
         replay=played.replay,
         versions=versions_line(),
         fault=virtual.fault if virtual is not None else None,
-        smaller=played.shrunk or "" if virtual is not None and not played.report.interrupted else None,
+        smaller=played.shrunk or "" if may_shrink else None,
     )
 
 

@@ -116,7 +116,7 @@ def play_virtually(what: VirtualPlay, log: Log, *, quiet: bool, time_limit_s: fl
 
     title = f"{plan.scenario.name}, seed {plan.seed}"
     try:
-        with cut_short(time_limit_s) as limit, moving(line, quiet=quiet):
+        with cut_short(time_limit_s, limit), moving(line, quiet=quiet):
             report, trace_hash = run.run_virtual(plan, log, options=what.options)
     except KeyboardInterrupt:
         code = ExitCode.TIMED_OUT if limit.is_over else ExitCode.INTERRUPTED

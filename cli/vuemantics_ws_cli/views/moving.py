@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from vuemantics_ws.simulation.shrinking import Shrunk
+from vuemantics_ws.simulation.shrinking.search import Shrunk
 from vuemantics_ws.simulation.sweeping.sweep import Progress
 from vuemantics_ws_cli.console import printable
 from vuemantics_ws_cli.views.amounts import age

@@ -12,12 +12,13 @@ class Virtual(NamedTuple):
     """What there is beside the report of a run in virtual time.
 
     ``settings`` are all that decided it beside the file. ``trace_hash`` is None where it did not come to its end. ``fault``
-    says why it came to nothing, where it did.
+    says why it came to nothing, where it did. ``again`` is set where a trace was played again.
     """
 
     settings: Mapping[str, str]
     trace_hash: str | None = None
     fault: str | None = None
+    again: bool = False
 
 
 class Played(NamedTuple):

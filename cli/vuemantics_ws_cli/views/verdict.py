@@ -86,10 +86,7 @@ def _befallen(report: Report) -> list[RenderableType]:
     """What went wrong on purpose, when, and what was seen of it."""
     if not report.faults:
         return []
-    said = [
-        f"{count} {what}{'s' * (count != 1)}" for count, what in ((len(report.faults), "fault"), (len(report.nodes), "node"))
-    ]
-    lines: list[RenderableType] = [Text(f"{' on '.join(said)}:")]
+    lines: list[RenderableType] = [Text(f"{_counted(len(report.faults), 'fault')} on {_counted(len(report.nodes), 'node')}:")]
     for fault in report.faults:
         until = f" to {fault.ended_at_s:.1f} s" if fault.ended_at_s is not None and fault.lasted else ""
         seen = "; ".join(fault.seen) or "nothing was seen of it"
@@ -107,9 +104,9 @@ def _summary(report: Report, fault: str | None) -> list[RenderableType]:
     events = sum(report.published.values())
     text = Text.assemble(
         (f"{printable(report.scenario)} {said}", style),
-        f", seed {report.seed}: {'others published' if report.others_publish else f'{events:,} events published'}, "
-        f"{report.states:,} states received on {report.connections:,} "
-        f"connections in {report.lasted_s:.1f} s",
+        f", seed {report.seed}: {'others published' if report.others_publish else _counted(events, 'event') + ' published'}, "
+        f"{_counted(report.states, 'state')} received on {_counted(report.connections, 'connection')} "
+        f"in {report.lasted_s:.1f} s{' of virtual time' * (report.arm == 'virtual')}",
     )
     if report.cut_short:
         text.append("; its duration was over before everything had happened", "yellow")
@@ -121,6 +118,10 @@ def _summary(report: Report, fault: str | None) -> list[RenderableType]:
     if report.connect_time:
         lines.append(Text(f"connect time {figures(report.connect_time)}"))
     return lines
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _violation(finding: Finding, report: Report) -> Sequence[RenderableType]:

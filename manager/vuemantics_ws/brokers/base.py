@@ -107,7 +107,7 @@ class Broker(Protocol):
 
     @property
     def name(self) -> str:
-        """``memory``, ``redis``, ``redis-cluster``, or ``simulated`` in virtual time."""
+        """What it is called where figures are shown: ``memory``, ``redis`` or ``redis-cluster``."""
         ...
 
     @property

@@ -171,14 +171,14 @@ def metrics_table(metrics: Iterable[Metric] = METRICS) -> str:
     return "\n".join(rows) + "\n"
 
 
-def expose(node: Measured, survey: Survey) -> tuple[bytes, str]:
-    """Everything in Prometheus' text format, and the type of content that this is."""
+def expose(node: Measured, survey: Survey, metrics: Iterable[Metric] = METRICS) -> tuple[bytes, str]:
+    """Everything, or these, in Prometheus' text format, and the type of content that this is."""
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     class Collector:
         def collect(self) -> "Iterator[Family]":
             found = _read(node, survey)
-            for metric in METRICS:
+            for metric in metrics:
                 yield _family(metric, found[metric.name])
 
     registry = CollectorRegistry(auto_describe=False)

@@ -85,7 +85,7 @@ def refuse_unplayable(plan: Plan, target: Target | None) -> None:
     problems = []
     for index, fault in enumerate(plan.scenario.faults):
         if fault.do in VIRTUAL_ALONE:
-            problems.append(f"faults[{index}]: {fault.do} is for virtual time alone")
+            problems.append(f"faults[{index}]: {fault.do} is for virtual time alone: expected --virtual, too")
         elif target is not None and (fault.do not in OF_CLIENTS or REDIS in (fault.between or ())):
             rather = "only connections.kill, network.change and a partition from clients can befall a server that runs already"
             problems.append(f"faults[{index}]: {fault.do} befalls processes that are not ours: {rather}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.clock.programs import Trace, traced
-from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, Overrun, VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.clock.refusing import REFUSED, NotVirtual
 from vuemantics_ws.simulation.clock.running import run_virtually
@@ -218,6 +218,25 @@ class TestADeadlock:
 
         assert str(deadlock.value).endswith("  and 481 more")
         assert len(str(deadlock.value)) < 5000
+
+
+def test_what_waits_in_vain_while_others_go_on_is_told_at_its_end() -> None:
+    node = Process("node:0")
+
+    async def tick() -> None:
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(1)
+
+    async def program(loop: VirtualLoop) -> None:
+        node.start(tick(), name="ticking")
+        await asyncio.Event().wait()
+
+    with pytest.raises(Overrun) as overrun:
+        run_virtually(program, ends_by=10)
+
+    first, *others = str(overrun.value).splitlines()
+    assert first == "it should have ended by 10 s, but these go on:"
+    assert [line.partition(",")[0] for line in others] == ["  main of the world", "  ticking of node:0"]
 
 
 def test_a_busy_loop_names_what_spins() -> None:

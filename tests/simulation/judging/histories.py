@@ -77,12 +77,15 @@ class Story:
         self.now += seconds
         return self.add(Measured(self.now, dict(EMPTY)))
 
-    def joins(self, client: str, *, took_s: float | None = None) -> "Story":
+    def opens(self, client: str, *, took_s: float | None = None) -> "Story":
         """Where it is said how long that took, the log says when it was begun."""
         self._connections += 1
         self._numbers[client] = self._connections
         dialed_at = self.now + MOMENT_S - took_s if took_s is not None else None
-        self.add(Opened(self.step(), self._connections, client, dialed_at))
+        return self.add(Opened(self.step(), self._connections, client, dialed_at))
+
+    def joins(self, client: str, *, took_s: float | None = None) -> "Story":
+        self.opens(client, took_s=took_s)
         self.add(Received(self.now, self._connections, "auth_success"))
         return self.add(Authenticated(self.now, self._connections))
 

@@ -12,12 +12,12 @@ from vuemantics_ws.simulation.format.reader import parse_scenario
 from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Began, Log
 from vuemantics_ws.simulation.planning.plan import make_plan
+from vuemantics_ws.simulation.playing.world import World
 from vuemantics_ws.simulation.real.dialing import tcp
 from vuemantics_ws.simulation.real.node import GATEWAY
 from vuemantics_ws.simulation.real.system import RealSystem
 from vuemantics_ws.simulation.site import Rules
 from vuemantics_ws.simulation.system import System
-from vuemantics_ws.simulation.world import World
 
 BROKEN_NODE = ("-m", "tests.simulation.judging.broken_node")
 """It has to find the tests: ``PYTHONPATH`` must say where."""

@@ -435,6 +435,10 @@ def test_an_observer_that_is_late_sees_everything_late() -> None:
 
 
 ALLOWED: dict[str, tuple[Law, Story]] = {
+    "a subscribe before the authentication, which is closed": (
+        documented,
+        Story().opens("desk").asks("desk", CAT).waits().leaves("desk", code=4002),
+    ),
     "an id that is none, which is a bad message": (
         documented,
         Story()

@@ -61,3 +61,21 @@ def test_an_observer_that_was_late_takes_more_for_soon() -> None:
 def test_a_log_begins_with_its_beginning() -> None:
     with pytest.raises(ValueError, match="begins with its Began"):
         History(told().records[1:])
+
+
+def test_what_nobody_watches_is_forgotten_with_the_data() -> None:
+    story = Story().joins("desk").publishes(CAT, 1, 2).breaks("redis.flush", loses_data=True).mends("redis.flush").waits(10)
+    story.follows("desk", CAT, known=False).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).waits()
+
+    assert [law.name for law in check_laws(story.is_over().history()) if law.verdict == "violated"] == []
+
+
+def test_what_is_watched_is_not_forgotten() -> None:
+    story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 2).gets("desk", CAT, 1, 2)
+    story.breaks("redis.flush", loses_data=True).mends("redis.flush").waits(10).joins("phone").follows(
+        "phone", CAT, known=False
+    )
+
+    broken = [law.name for law in check_laws(story.waits().is_over().history()) if law.verdict == "violated"]
+
+    assert "no seam" in broken

@@ -9,9 +9,9 @@ from tests.simulation.judging.broken_node import FAULTS
 from tests.simulation.judging.histories import Story
 from tests.simulation.judging.planted_faults import LAWS, PLANTED, Planted
 from tests.simulation.judging.small_worlds import HOUSEHOLD, SLOW_READER, play
-from vuemantics_ws.simulation import world as world_module
 from vuemantics_ws.simulation.judging.checkers import check_laws
 from vuemantics_ws.simulation.judging.report import Report
+from vuemantics_ws.simulation.playing import emptying
 
 ROOT = Path(__file__).parents[3]
 EMPTYING_MARGIN_S = 2.0
@@ -27,7 +27,7 @@ async def play_all(planted: list[Planted]) -> list[Report]:
 @pytest.mark.parametrize("law", LAWS)
 def test_a_law_falls_where_a_server_breaks_it(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(world_module, "EMPTYING_MARGIN_S", EMPTYING_MARGIN_S)
+    monkeypatch.setattr(emptying, "EMPTYING_MARGIN_S", EMPTYING_MARGIN_S)
     planted = [one for one in PLANTED if one.law == law]
 
     reports = asyncio.run(play_all(planted))

@@ -14,7 +14,8 @@ from vuemantics_ws.simulation.format.scenario import Scenario
 from vuemantics_ws.simulation.judging.report import Report
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import make_plan
-from vuemantics_ws.simulation.shrinking import in_the_same_way, shrink, suspects_of, way_of
+from vuemantics_ws.simulation.shrinking.search import shrink
+from vuemantics_ws.simulation.shrinking.ways import in_the_same_way, suspects_of, way_of
 from vuemantics_ws.simulation.sweeping.sweep import sweep
 from vuemantics_ws.simulation.virtual.run import VirtualFault, VirtualOptions, run_virtual
 

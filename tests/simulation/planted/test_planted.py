@@ -9,7 +9,7 @@ from tests.simulation.planted.table import PAGE, as_table, read_record
 from vuemantics_ws.core.delivery import Delivery
 from vuemantics_ws.simulation.format.bundled import bundled_text
 from vuemantics_ws.simulation.format.reader import examine
-from vuemantics_ws.simulation.shrinking import in_the_same_way
+from vuemantics_ws.simulation.shrinking.ways import in_the_same_way
 
 RECORD = read_record()
 BY_NAME = {bug.name: bug for bug in BUGS}

@@ -17,7 +17,7 @@ from vuemantics_ws.simulation.log import Authenticated, Began, Emptied, FaultBeg
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.planning.visitors import plan_visitors
 from vuemantics_ws.simulation.real.node import Node
-from vuemantics_ws.simulation.run import run_real
+from vuemantics_ws.simulation.real.run import run_real
 from vuemantics_ws.simulation.site import Target, target_of
 
 SECRET = "thirty-two bytes that only tests know of"

@@ -1,5 +1,6 @@
 """The virtual arm: a plan played by the production gateway in one process, on a loop whose clock jumps."""
 
+import asyncio
 import gc
 import logging
 from typing import Any
@@ -13,6 +14,7 @@ from vuemantics_ws.gateway.server import Gateway
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.judging.expectations import all_have_come
 from vuemantics_ws.simulation.log import Began, Closed, Emptied, NodeExited, Settled, Troubled
+from vuemantics_ws.simulation.playing.world import World
 from vuemantics_ws.simulation.virtual.run import VirtualFault, VirtualOptions
 
 TWO_NODES = """\
@@ -143,6 +145,15 @@ class TestFaultsOfOurOwn:
         monkeypatch.setattr("vuemantics_ws.simulation.browser.tab.read", received)
 
         with pytest.raises(VirtualFault, match=r"the simulator met a fault of its own: .*ValueError: nonsense"):
+            played(plan(self.ONE))
+
+    def test_one_that_waits_for_ever_is_no_verdict_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def wait(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(World, "_say_goodbyes", wait)
+
+        with pytest.raises(VirtualFault, match="it should have ended by"):
             played(plan(self.ONE))
 
     def test_logging_is_afterwards_as_it_was(self) -> None:

@@ -17,7 +17,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from vuemantics_ws.brokers.redis.address import RedisAddress
-from vuemantics_ws.brokers.redis.resolving import (
+from vuemantics_ws.brokers.redis.connections import (
     ResolvedConnection,
     ResolvedMasterConnection,
     ResolvedMasterSSLConnection,

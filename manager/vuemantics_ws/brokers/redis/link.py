@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import hiredis
 
 from vuemantics_ws.brokers.redis.address import Endpoint, RedisAddress
-from vuemantics_ws.brokers.redis.resolving import connect_to_first
+from vuemantics_ws.brokers.redis.connections import connect_to_first
 from vuemantics_ws.errors import BrokerAway
 
 CONNECT_TIMEOUT_S = 2.0

@@ -44,6 +44,10 @@ class BusyLoop(RuntimeError):
     """The clock stands still, since there is always something to do at this instant."""
 
 
+class Overrun(RuntimeError):
+    """It goes on after the time by which it must have ended."""
+
+
 class Network(Protocol):
     """What ``create_connection`` and ``create_server`` of the loop go to."""
 
@@ -73,10 +77,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         steps_max: calls at one instant before it counts as a busy loop.
         collect_every: steps between two collections of garbage, so that what they free is freed at the same moments in each
             run, given that Python's own are off. None collects nothing.
+        ends_by: seconds after which nothing may be left to happen.
 
     Running it raises:
         Deadlock: nothing is left that would ever happen, but for what paused and dead processes would do.
         BusyLoop: its clock does not get on.
+        Overrun: something happens after its end, as where a node's timers go on and whoever should end it waits for ever.
     """
 
     _ready: deque[Any]
@@ -88,6 +94,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         network: Network | None = None,
         steps_max: int = STEPS_MAX,
         collect_every: int | None = None,
+        ends_by: float = float("inf"),
     ) -> None:
         super().__init__()
         self.network = network
@@ -96,6 +103,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """That it took so far."""
         self._key = _in_order if dice is None else dice.random
         self._steps_max = steps_max
+        self._ends_by = ends_by
         self._collect_every = collect_every
         self._collect_at = float("inf") if collect_every is None else collect_every
         self._look_at = 0.0
@@ -214,6 +222,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not timers:
             waiting = listed([told(task) for task in self.tasks()])
             raise Deadlock(f"at {self._now:.6f} s nothing is ready and no timer is set, but these wait:\n{waiting}")
+        if timers[0][0] > self._ends_by:
+            waiting = listed([told(task) for task in self.tasks()])
+            raise Overrun(f"it should have ended by {self._ends_by:g} s, but these go on:\n{waiting}")
         if timers[0][0] > self._now:
             self._now = timers[0][0]
             self._instant_began = self.steps

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from vuemantics_ws.simulation.clock.burying import bury
 from vuemantics_ws.simulation.clock.guard import guard
-from vuemantics_ws.simulation.clock.loop import STEPS_MAX, BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.loop import STEPS_MAX, BusyLoop, Deadlock, Overrun, VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.clock.telling import listed, told
 from vuemantics_ws.simulation.dice import stream
@@ -33,6 +33,7 @@ def run_virtually(
     shuffle: bool = True,
     steps_max: int = STEPS_MAX,
     collect_every: int = COLLECT_EVERY,
+    ends_by: float = float("inf"),
 ) -> T:
     """Run a program in a loop of its own, and return what it returns. The same seed, the same steps.
 
@@ -44,16 +45,18 @@ def run_virtually(
         shuffle: timers that are due at the same instant run in the dice's order, else in that in which they were set.
         steps_max: calls at one instant before it counts as a busy loop.
         collect_every: steps between two collections of garbage.
+        ends_by: seconds after which nothing may be left to happen.
 
     Raises:
         Deadlock: it would wait for ever.
         BusyLoop: its clock does not get on.
+        Overrun: it goes on after its end.
         StillRunning: something of it does not end.
         Exception: whatever it raises.
     """
     dice = stream(seed, "loop", "order") if shuffle else None
     with _collecting_ourselves(), guard(stream(seed, "loop", "others")):
-        loop = VirtualLoop(dice=dice, steps_max=steps_max, collect_every=collect_every)
+        loop = VirtualLoop(dice=dice, steps_max=steps_max, collect_every=collect_every, ends_by=ends_by)
         try:
             task = loop.create_task(main(loop), name="main")
             try:
@@ -78,7 +81,7 @@ def _end_the_rest(loop: VirtualLoop, *, failed: bool) -> None:
         left = loop.run_until_complete(_end_tasks(loop))
         loop.run_until_complete(loop.shutdown_asyncgens())
         gc.collect()  # while whoever hears of what went wrong can still be told
-    except (Deadlock, BusyLoop):
+    except (Deadlock, BusyLoop, Overrun):
         if not failed:
             raise
     if left and not failed:

@@ -78,6 +78,7 @@ class Follows:
                 nodes[node_id] = None
             else:
                 nodes.pop(node_id, None)
+        was_connected = node_id in self.connected
         if stand.is_connected:
             self.connected[node_id] = None
         else:
@@ -85,6 +86,6 @@ class Follows:
         if self.born is None and holders:
             self.born = fresh
         self.revision += is_news
-        if changes or stand.is_connected or is_news:
+        if changes or stand.is_connected or was_connected or is_news:  # the grace time begins when the last one goes
             self.touched_at = now
         return is_news

@@ -12,12 +12,9 @@ from vuemantics_ws.brokers.nodes import About, Answers, Handler
 from vuemantics_ws.errors import VuemanticsError
 from vuemantics_ws.simulation.hub.asking import Asking
 from vuemantics_ws.simulation.hub.middle import Middle, Peer
-from vuemantics_ws.simulation.hub.store import PRESENT_S
+from vuemantics_ws.simulation.hub.store import PRESENT_S, RENEWED_S
 
 logger = logging.getLogger(__name__)
-
-RENEWED_S = 5.0
-"""How often a node says that it is there, and learns who else is."""
 
 AWAY_S = 1.0
 """How often it tries while the middle is away."""

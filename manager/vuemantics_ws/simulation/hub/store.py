@@ -12,6 +12,9 @@ from vuemantics_ws.simulation.hub.reconciling import reconciled
 PRESENT_S = 15.0
 """For so long after it was last heard a node counts as present."""
 
+RENEWED_S = 5.0
+"""How often a node says that it is there, and learns who else is."""
+
 RENEWAL_MAX_S = 60.0
 
 
@@ -154,4 +157,5 @@ class Store:
         """Whether the user has been gone for the grace time and somewhat more: then it is as if nothing had been followed."""
         grace_s = self.limits.grace_s
         last_at = max([follows.touched_at, *(heard_at.get(node_id, 0.0) for node_id in follows.connected)])
-        return now - last_at > grace_s + min(RENEWAL_MAX_S, max(1.0, grace_s / 4))
+        # A node that was killed was last heard up to so long before, and the grace time begins when it was killed.
+        return now - last_at > grace_s + max(RENEWED_S, min(RENEWAL_MAX_S, grace_s / 4))

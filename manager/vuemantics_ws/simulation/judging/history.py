@@ -157,6 +157,7 @@ class History:
         self._left_at: dict[str, float] = {}
         self._uncertain: set[str] = set()
         self._lost_data_at = -math.inf
+        self._forgotten_at: dict[str, list[float]] = {}
         self._takes: dict[type[Record], Callable[[Any], None]] = {
             Opened: self._open_connection,
             Authenticated: self._join,
@@ -210,10 +211,18 @@ class History:
         return self._accepted.get(upload_id, [])
 
     def newest(self, upload_id: str, *, by: float) -> Accepted | None:
-        """The newest of what the server had answered by then."""
+        """The newest of what the server had answered by then, and need not have lost."""
         newest = self._newest.get(upload_id, [])
         place = bisect.bisect_right(newest, by, key=lambda accepted: accepted.at)
-        return newest[place - 1] if place else None
+        if not place or self.may_forget(upload_id, newest[place - 1].published.sent_at, by):
+            return None
+        return newest[place - 1]
+
+    def may_forget(self, upload_id: str, since: float, until: float) -> bool:
+        """Whether what was known of an upload may have been lost meanwhile: data were, and nobody surely watched it, so that no
+        node could tell the middle again (SEMANTICS.md section 6).
+        """
+        return any(since <= at <= until for at in self._forgotten_at.get(upload_id, ()))
 
     def end_of(self, window: Window) -> float:
         return self.ends_at if window.end is None else window.end
@@ -285,6 +294,7 @@ class History:
             for user in self._follows:
                 if not self._present.get(user):
                     self._distrust(user)
+            self._forget_what_nobody_watches()
 
     def _exit(self, record: NodeExited) -> None:
         """Where data was lost just before, this node may not have told yet what its users follow, and nobody else knew."""
@@ -293,6 +303,15 @@ class History:
             for connection in self.connections.values():
                 if connection.node == record.node and (connection.closed is None or connection.closed.at >= lost_at):
                     self._distrust(connection.user)
+            self._forget_what_nobody_watches()
+
+    def _forget_what_nobody_watches(self) -> None:
+        """The data were lost. A node knows what is followed by users who are here, and tells it again."""
+        here = [user for user, present in self._present.items() if present and user not in self._uncertain]
+        watched = {upload_id for user in here for upload_id in self._follows.get(user, ()) if self.gives(user, upload_id)}
+        for upload_id in self.began.uploads:
+            if upload_id not in watched:
+                self._forgotten_at.setdefault(upload_id, []).append(self._lost_data_at)
 
     def _end_fault(self, record: FaultEnded) -> None:
         self.faults = [fault._replace(ends=record.at) if fault.number == record.number else fault for fault in self.faults]
@@ -302,7 +321,7 @@ class History:
         if record.verdict not in ("accepted", "duplicate") or record.version is None:
             return
         newest = self._newest.setdefault(record.upload_id, [])
-        if record.verdict == "duplicate" and newest and record.version <= newest[-1].version:
+        if record.verdict == "duplicate" and newest and record.version <= newest[-1].version and not self._begins_anew(record):
             return  # a duplicate that is new was accepted when it was sent the first time, and that answer was lost
         self._accept(record, record.version)
 
@@ -310,8 +329,15 @@ class History:
         newest = self._newest.setdefault(record.upload_id, [])
         accepted = Accepted(version, record.at, record)
         self._accepted.setdefault(record.upload_id, []).append(accepted)
-        if not newest or accepted.version > newest[-1].version:
+        if not newest or accepted.version > newest[-1].version or self._begins_anew(record):
             newest.append(accepted)
+
+    def _begins_anew(self, record: Published) -> bool:
+        """Whether all that was accepted of the upload before may have been forgotten when this was sent."""
+        newest = self._newest.get(record.upload_id)
+        if not newest:
+            return False
+        return self.may_forget(record.upload_id, newest[-1].published.sent_at, record.sent_at)
 
     def _presume(self, record: Received, upload_id: str) -> None:
         """An end that the server made, since nothing was heard of the upload for so long, is as good as published."""

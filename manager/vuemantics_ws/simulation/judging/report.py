@@ -130,7 +130,7 @@ def judge_run(plan: Plan, records: Iterable[Record] | History, *, arm: Arm = "re
         latency_of={entry: durations.figures() for entry, durations in by_entry.items()},
         connect_time=Durations(took_s for took_s in connect_times if took_s is not None).figures(),
         interrupted=interrupted,
-        others_publish=not any(upload.published for upload in history.began.uploads.values()),
+        others_publish=bool(history.began.uploads) and not any(upload.published for upload in history.began.uploads.values()),
         nodes=history.began.nodes,
         faults=tuple(_faults(history.records)),
         other_access=history.began.access if history.began.access != plan.access else "",

@@ -1,5 +1,6 @@
 """What must hold in every run beside the laws: each a pure function over a log, as the laws are."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.messages import UPLOAD_ID_PATTERN
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
-from vuemantics_ws.simulation.judging.history import History
+from vuemantics_ws.simulation.judging.history import RECOVERS_S, History
 from vuemantics_ws.simulation.log import Closed, NodeExited, Opened, Published, Received, Sent, Undocumented
 
 _KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
@@ -33,6 +34,17 @@ def taken(history: History) -> Finding:
     """
     applies = any(upload.published for upload in history.began.uploads.values())
     return judge("taken", "every published event is taken", history, _taken(history), applies=applies)
+
+
+def _may_be_unheard(history: History, published: Published) -> bool:
+    """Whether no node may have been there to adopt it: a fault went on, or all of them were away."""
+    at = published.sent_at
+    away = {
+        fault.target
+        for fault in history.faults
+        if fault.do in ("node.kill", "node.restart") and fault.begins <= at <= fault.ends + RECOVERS_S
+    }
+    return history.is_disturbed(at) or away.issuperset(history.began.nodes or ("node:0",))
 
 
 def _documented(history: History) -> Iterator[Seen]:
@@ -109,6 +121,8 @@ def _unanswered(history: History) -> Iterator[Seen]:
     for connection in history.connections.values():
         if history.began.clients[connection.client].reads_slowly:
             continue
+        if connection.authenticated_at is None and connection.closed is not None:
+            continue  # that was the answer
         waiting: dict[tuple[str, str | None], list[Sent]] = {}
         for record in connection.records:
             if isinstance(record, Sent):
@@ -177,10 +191,13 @@ def _name(history: History, upload_id: str) -> str:
 
 def _taken(history: History) -> Iterator[Seen]:
     newest: dict[str, Version] = {}
+    newest_sent_at: dict[str, float] = {}
     moved_by_a_slip: dict[str, bool] = {}
     for published in history.published:
         upload_id, version = published.upload_id, published.version
         name = history.began.uploads[upload_id].name
+        if history.may_forget(upload_id, newest_sent_at.get(upload_id, math.inf), published.sent_at):
+            newest.pop(upload_id, None)  # it may begin anew
         is_taken = published.verdict in ("accepted", "duplicate")
         is_new = version is not None and (upload_id not in newest or version > newest[upload_id])
         wrong = None
@@ -188,7 +205,7 @@ def _taken(history: History) -> Iterator[Seen]:
             wrong = f"an event could not be published: {published.error}"
         elif published.copy and published.verdict == "accepted" and not history.faults:
             wrong = f"an event of {name} was taken as news when it came once more, as {show(published)}"
-        elif published.messy or (published.verdict == "unheard" and history.is_disturbed(published.sent_at)):
+        elif published.messy or (published.verdict == "unheard" and _may_be_unheard(history, published)):
             pass  # what a plain publisher says while nobody adopts it is lost to Redis itself
         elif not is_taken and not moved_by_a_slip.get(upload_id):
             wrong = f"an event of {name} was dropped as {published.verdict}, though nothing newer had been published"
@@ -196,6 +213,7 @@ def _taken(history: History) -> Iterator[Seen]:
             wrong = f"an event of {name} was taken as {show(published)}, {published.verdict}, which another had been before it"
         if is_taken and is_new and version is not None:
             newest[upload_id] = version
+            newest_sent_at[upload_id] = published.sent_at
         if published.verdict == "accepted":
             moved_by_a_slip[upload_id] = published.messy
         yield Seen(wrong, published, None, upload_id)

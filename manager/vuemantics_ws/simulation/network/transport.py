@@ -252,7 +252,8 @@ class VirtualTransport(asyncio.Transport):
         stream.land()
         arrived = stream.arrived
         if self._awaits_open and arrived:
-            assert arrived.popleft() is Mark.OPEN
+            first = arrived.popleft()
+            assert first is Mark.OPEN
             self.begin()
             return
         if not self._reads or not arrived:

@@ -56,7 +56,7 @@ class PlannedFault(NamedTuple):
             return f"{self.node} and {self.other}"
         if self.node is not None:
             return self.node
-        return f"{len(self.clients)} clients" if self.do in OF_CLIENTS else "all nodes"
+        return f"{len(self.clients)} client{'s' * (len(self.clients) != 1)}" if self.do in OF_CLIENTS else "all nodes"
 
 
 def plan_faults(

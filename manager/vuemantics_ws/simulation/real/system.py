@@ -21,10 +21,10 @@ from vuemantics_ws.simulation.plain import PlainPublishers, settles_s
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 from vuemantics_ws.simulation.real.dialing import tcp
-from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
-from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
 from vuemantics_ws.simulation.real.link import through
 from vuemantics_ws.simulation.real.node import GATEWAY, Node
+from vuemantics_ws.simulation.real.proxy import TcpProxy
+from vuemantics_ws.simulation.real.redis_process import RedisProcess
 from vuemantics_ws.simulation.real.worker import Workers
 from vuemantics_ws.simulation.site import Rules, Target, rules_at, settings_of, tokens_at, tokens_for
 from vuemantics_ws.simulation.system import ASK_TIMEOUT_S, MEASURE_EVERY_S, PUBLISH_TIMEOUT_S, Place, Route

@@ -74,6 +74,14 @@ class VirtualNode:
         assert self._process is not None
         return self._process
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether its broker is there, and hears plain publishers if it ever will."""
+        if self._gateway is None:
+            return False
+        broker = self.process.run(self._gateway.inspection.broker)
+        return bool(broker["ready"]) and broker["adopts"] is not False
+
     # What befalls it.
 
     async def start(self) -> None:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from vuemantics_ws.errors import BadScenario, VuemanticsError
 from vuemantics_ws.gateway.settings import Settings
-from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, VirtualLoop
+from vuemantics_ws.simulation.clock.loop import BusyLoop, Deadlock, Overrun, VirtualLoop
 from vuemantics_ws.simulation.clock.running import StillRunning, run_virtually
 from vuemantics_ws.simulation.clock.virtual_clock import VirtualClock
 from vuemantics_ws.simulation.dice import Spread, stream
@@ -16,22 +16,27 @@ from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log, hash_of
 from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.playing.world import World
 from vuemantics_ws.simulation.site import settings_of
 from vuemantics_ws.simulation.virtual.around_hub import AroundHub
 from vuemantics_ws.simulation.virtual.around_redis import AroundRedis
 from vuemantics_ws.simulation.virtual.middle import Alone, Middle
 from vuemantics_ws.simulation.virtual.system import VirtualSystem
 from vuemantics_ws.simulation.virtual.troubles import Troubles
-from vuemantics_ws.simulation.world import World
 
 LATENCY = Spread(0.00005, 0.002)
 """What anything takes from one program to another, one way, where nothing else is said."""
+
+ENDS_WITHIN_S = 300.0
+"""What a run may take beyond its scenario's duration and the nodes' grace time: all that it waits for then has its bounds."""
 
 BrokerKind = Literal["simulated", "redis"]
 
 
 class VirtualFault(VuemanticsError):
-    """A run in virtual time that came to no end: a deadlock, a busy loop, or a task that died."""
+    """A run in virtual time that came to no end: a deadlock, a busy loop, a wait for what never comes, or a task that
+    died.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +106,9 @@ def run_virtual(plan: Plan, log: Log, *, options: VirtualOptions = VirtualOption
             raise VirtualFault(f"the simulator met a fault of its own: {troubles.own[0]}")
 
     try:
-        run_virtually(play, seed=plan.seed, shuffle=options.shuffle)
-    except (Deadlock, BusyLoop, StillRunning) as error:
+        ends_by = plan.scenario.duration + settings.grace_s + ENDS_WITHIN_S
+        run_virtually(play, seed=plan.seed, shuffle=options.shuffle, ends_by=ends_by)
+    except (Deadlock, BusyLoop, Overrun, StillRunning) as error:
         raise VirtualFault(str(error)) from error
     return VirtualRun(judge_run(plan, live.history, arm="virtual"), hash_of(log))
 

@@ -24,6 +24,10 @@ from vuemantics_ws.simulation.virtual.node import VirtualNode
 MEASURES_MAX = 1_000
 """How often at most in a run."""
 
+LOOKS_MAX = 5_000
+LOOK_EVERY_S = 0.001
+"""A scenario begins when its nodes have come to their middle: what a plain publisher said before would be lost to everybody."""
+
 
 class VirtualSystem:
     """All of it, ready between ``async with`` and its end.
@@ -75,6 +79,10 @@ class VirtualSystem:
         await self._middle.open()
         for node in self._nodes.values():
             await node.start()
+        for _ in range(LOOKS_MAX):
+            if all(node.has_joined for node in self._nodes.values()):
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
         return self
 
     async def __aexit__(

@@ -6,7 +6,6 @@ no folder.
 
 import asyncio
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,37 +16,27 @@ from vuemantics_ws.ambient import Clock
 from vuemantics_ws.simulation.browser.reconnecting import backoff_of
 from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
 from vuemantics_ws.simulation.browser.tab import Browser
-from vuemantics_ws.simulation.causing import Causing
 from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.networks import NetworkProfile
-from vuemantics_ws.simulation.judging.checkers import MUST_BE_EMPTY
 from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
-from vuemantics_ws.simulation.log import Began, ClientFacts, Emptied, Log, Measured, Record, Settled, UploadFacts
+from vuemantics_ws.simulation.log import Began, ClientFacts, Log, Measured, Record, Settled, UploadFacts
 from vuemantics_ws.simulation.network.lanes import Network, worst_delay_s
-from vuemantics_ws.simulation.observing import Observing, numbers, statistics
-from vuemantics_ws.simulation.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
-from vuemantics_ws.simulation.publishing import Publishers, Publishing
+from vuemantics_ws.simulation.playing.causing import Causing
+from vuemantics_ws.simulation.playing.emptying import Emptying
+from vuemantics_ws.simulation.playing.observing import Observing, numbers
+from vuemantics_ws.simulation.playing.patience import closes_may_come_until_s, last_action_s, messages_may_come_until_s
+from vuemantics_ws.simulation.playing.publishing import Publishers, Publishing
 from vuemantics_ws.simulation.site import Rules
-from vuemantics_ws.simulation.system import MakeSystem, Place, System
+from vuemantics_ws.simulation.system import MakeSystem, System
 
 QUIET_S = 1.25
 """How long nothing happens before the browsers leave: a little longer than what the laws call soon."""
 
 LOOK_EVERY_S = 0.1
-LONGEST_PAUSE_S = 1.0
-"""Between two looks at tables that are to become empty: longer and longer pauses."""
 
 GOODBYES_S = 5.0
 """What the goodbyes of all browsers may take together."""
-
-EMPTYING_MARGIN_S = 5.0
-"""How much longer than the grace time the server's tables may take to become empty."""
-
-FOREIGN_GRACE_S_MAX = 20.0
-"""A longer grace time of a server that is not ours is not waited for."""
-
-KEPT_FOR_GRACE = ("users", "uploads", "follows", "watches")
 
 
 class World:
@@ -98,7 +87,6 @@ class World:
         self._has_news = False
         """Whether anything was written down since somebody looked, but that all is as it was."""
         self._measured: dict[str, tuple[object, object]] = {}
-        log.listen(self._note)
         self._loop = asyncio.get_running_loop()
 
     def now(self) -> float:
@@ -111,6 +99,13 @@ class World:
         Raises:
             EnvironmentUnfit, BadSetting, Refused: as entering a :class:`~vuemantics_ws.simulation.system.System` does.
         """
+        self._log.listen(self._note)
+        try:
+            await self._play_somewhere()
+        finally:
+            self._log.unlisten(self._note)
+
+    async def _play_somewhere(self) -> None:
         async with self._make_system(self.now) as system:
             if system.is_shared:
                 said = await system.places[0].control.statistics()
@@ -136,8 +131,8 @@ class World:
             cut_short = await self._play(system)
             self._log.append(Settled(self.now(), cut_short))
             await self._say_goodbyes()
-            grace_s = system.rules.grace_s
-            await asyncio.gather(*(self._wait_until_empty(place, grace_s) for place in system.places if place.is_up))
+            emptying = Emptying(self._log, self._live.history, self._baseline, grace_s=system.rules.grace_s, now=self.now)
+            await asyncio.gather(*(emptying.wait_for(place) for place in system.places if place.is_up))
             await asyncio.gather(*(system.stop(place) for place in system.places))
         finally:
             self._end_all()
@@ -187,7 +182,10 @@ class World:
         await self._until(duration_s if self._others_publish else last_action_s(self._plan))
         late = set[asyncio.Task[None]]()
         if happening:
-            _, late = await asyncio.wait(happening, timeout=max(0.0, duration_s - self.now()))
+            left_s = max(0.0, duration_s - self.now())
+            done, late = await asyncio.wait(happening, timeout=left_s, return_when=asyncio.FIRST_EXCEPTION)
+            if any(task.exception() is not None for task in done):
+                return True  # which is told at once: a fault that could not be ended goes on for ever
         quiet_s = QUIET_S + observing.lag_s
         await self._until(max(self.now() + quiet_s, self._live.history.due_by(self.now()) - SOON_S + quiet_s))
         messages_until_s, until_s = messages_may_come_until_s(self._plan, self.now()), 0.0
@@ -285,39 +283,6 @@ class World:
             timer.cancel()
         for browser in self._browsers.values():
             browser.cut()
-
-    # The server.
-
-    async def _wait_until_empty(self, place: Place, grace_s: float | None) -> None:
-        """Look until the tables are empty, or for so long that they should be; what was seen last is what counts.
-
-        Of a server that ran before, what counts is what was added to its tables since. Others may have come and gone
-        meanwhile: the server's own count of connections tells, and then nothing is held against it. What a long grace time
-        keeps, or one that is not known, is neither waited for nor counted.
-        """
-        waits_s = FOREIGN_GRACE_S_MAX if self._baseline is not None else math.inf
-        forgets = grace_s is not None and grace_s <= waits_s
-        until = self.now() + EMPTYING_MARGIN_S + (grace_s if grace_s is not None and forgets else 0.0)
-        pause_s = LOOK_EVERY_S
-        while True:
-            said = await statistics(place.control)
-            if said is None:
-                return
-            tables = numbers(said, "tables")
-            others = False
-            if self._baseline is not None:
-                before = self._baseline.tables
-                tables = {name: max(0, size - before.get(name, 0)) for name, size in tables.items() if name != "heads"}
-                connects = numbers(said, "counters").get("connects", 0) - self._baseline.counters.get("connects", 0)
-                others = connects > self._live.history.joined
-                if not forgets:
-                    tables.update(dict.fromkeys(KEPT_FOR_GRACE, 0))
-            is_late = self.now() >= until
-            if is_late or not any(tables.get(name, 0) for name in MUST_BE_EMPTY):
-                self._log.append(Emptied(self.now(), tables, others, place.name))
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
 
     async def _until(self, at_s: float) -> None:
         await asyncio.sleep(max(0.0, at_s - self.now()))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vuemantics_ws.simulation.format.networks import NetworkProfile
-from vuemantics_ws.simulation.real.faults.proxy import TcpProxy
+from vuemantics_ws.simulation.real.proxy import TcpProxy
 
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -4,18 +4,13 @@ Since nobody's luck depends on who else is there, those who are left do what the
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vuemantics_ws.simulation.format.reader import examine_data
 from vuemantics_ws.simulation.format.scenario import Scenario
-from vuemantics_ws.simulation.format.writing import to_yaml
-from vuemantics_ws.simulation.judging.findings import Finding
-from vuemantics_ws.simulation.judging.report import Report
-from vuemantics_ws.simulation.log import Closed, Opened, Received
-from vuemantics_ws.simulation.reducing import (
+from vuemantics_ws.simulation.shrinking.reducing import (
     Member,
     fewest,
     members_of,
@@ -28,8 +23,6 @@ from vuemantics_ws.simulation.reducing import (
     without_loose_ends,
     without_needless_only,
 )
-
-__all__ = ["Shrunk", "in_the_same_way", "shrink", "suspects_of", "to_yaml", "way_of"]
 
 TRIES_MAX = 500
 NAME_LENGTH_MAX = 64
@@ -190,44 +183,6 @@ class _Search:
                 return
             tried.add(str((path, values)))
             any(self._try(replaced(self.data, path, value)) for value in values)
-
-
-def way_of(report: Report) -> str | None:
-    """How a run fails, in words that are the same for smaller ones; None where it holds.
-
-    A law fails as itself, whatever it says. An expectation that was given other numbers would soon fail for them alone, and so
-    would nearly everything in a run that is cut short: so what an expectation says counts, and whether the run came to its end.
-    """
-    broken = report.broken()
-    return _way(broken[0], report) if broken else None
-
-
-def in_the_same_way(report: Report, way: str) -> bool:
-    """Whether this is among the ways in which a run fails."""
-    return any(_way(finding, report) == way for finding in report.broken())
-
-
-def suspects_of(report: Report) -> list[str]:
-    """The names of the clients and the uploads of which the first thing that does not hold speaks."""
-    broken = report.broken()
-    if not broken or broken[0].violation is None:
-        return []
-    violation = broken[0].violation
-    names = [*report.upload_names.values(), *report.client_names.values()]
-    found = [name for name in names if re.search(rf"(?<![\w:-]){re.escape(name)}(?![\w:-])", violation.message)]
-    seen = (record for record in violation.context if isinstance(record, Opened | Received | Closed))
-    found += [report.client_names.get(record.connection, "") for record in seen]
-    return list(dict.fromkeys(name for name in found if name))
-
-
-def _way(finding: Finding, report: Report) -> str:
-    said = ""
-    if finding in report.expectations and finding.violation is not None:
-        said = finding.violation.message
-        for name in sorted({*report.upload_names.values(), *report.client_names.values()}, key=len, reverse=True):
-            said = re.sub(rf"(?<![\w:-]){re.escape(name)}(?![\w:-])", "X", said)
-        said = re.sub(r"\d+(\.\d+)?", "N", said)
-    return f"{finding.name} {finding.verdict}{' cut short' if report.cut_short else ''} {said}".rstrip()
 
 
 def _key(data: Any) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.simulation.browser.tab import Browser
+from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Log
 from vuemantics_ws.simulation.network.lanes import Network
@@ -53,6 +54,8 @@ class Causing:
         """What the networks were before each change of them."""
         self._run_ids: dict[int, bytes] = {}
         self._stopping: dict[int, asyncio.Task[int | None]] = {}
+        self._starting: set[str] = set()
+        """What is being started again. The dice may let two faults of one thing meet, and it is started once."""
         self._begins: dict[str, Callable[[PlannedFault], Awaitable[Evidence]]] = {
             "connections.kill": self._kill_connections,
             "node.restart": self._stop_node,
@@ -117,7 +120,7 @@ class Causing:
 
     async def _kill_connections(self, fault: PlannedFault) -> Evidence:
         count = sum(self._browsers[name].lose_connection() for name in sorted(fault.clients))
-        return f"{count} connections were reset" if count else None
+        return _counted(count, "connection was reset", "connections were reset")
 
     async def _change_networks(self, fault: PlannedFault) -> Evidence:
         assert fault.network is not None
@@ -158,8 +161,14 @@ class Causing:
 
     async def _start_node(self, fault: PlannedFault) -> Evidence:
         place = self._place(fault)
+        if place.is_up or place.name in self._starting:
+            return None  # another fault, which met this one, has ended before
         began_at = self._now()
-        await self._system.start(place)
+        self._starting.add(place.name)
+        try:
+            await self._system.start(place)
+        finally:
+            self._starting.discard(place.name)
         return f"it was ready again after {self._now() - began_at:.1f} s"
 
     async def _pause_node(self, fault: PlannedFault) -> Evidence:
@@ -195,10 +204,17 @@ class Causing:
         return f"it ended with exit code {code}"
 
     async def _start_redis(self, fault: PlannedFault) -> Evidence:
-        await self._redis.start()
+        if self._redis.is_running or REDIS in self._starting:
+            return None
+        self._starting.add(REDIS)
+        try:
+            await self._redis.start()
+        finally:
+            self._starting.discard(REDIS)
         if await self._redis.run_id() == self._run_ids.get(fault.number):
             return None
-        return "another process answers" + (", with nothing in it" if fault.loses_data else "")
+        behind = f", which had not heard the last {fault.behind_s:g} s" if fault.behind_s else ""
+        return "another process answers" + (", with nothing in it" if fault.loses_data else behind)
 
     async def _hang_redis(self, fault: PlannedFault) -> Evidence:
         if not self._redis.is_running:
@@ -217,14 +233,14 @@ class Causing:
             count = await self._redis.flush()
         except EnvironmentUnfit:
             return None
-        return f"{count} keys are gone" if count else None
+        return _counted(count, "key is gone", "keys are gone")
 
     async def _kill_subscribers(self, fault: PlannedFault) -> Evidence:
         try:
             count = await self._redis.kill_pubsub()
         except EnvironmentUnfit:
             return None
-        return f"{count} connections of subscribers were ended" if count else None
+        return _counted(count, "connection of a subscriber was ended", "connections of subscribers were ended")
 
     # What virtual time alone can do.
 
@@ -232,7 +248,8 @@ class Causing:
         assert self._system.virtual_faults is not None
         places = [self._system.place(fault.node)] if fault.node is not None else self._system.places
         jumped = sum(self._system.virtual_faults.jump(place, fault.jumps_s) == fault.jumps_s for place in places)
-        return f"the clocks of {jumped} nodes jumped by {fault.jumps_s:+g} s" if jumped else None
+        by = f"jumped by {fault.jumps_s:+g} s"
+        return _counted(jumped, f"clock {by}", f"clocks {by}")
 
     # What lies between.
 
@@ -240,8 +257,7 @@ class Causing:
         """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end."""
         barrier = self._system.barrier(fault)
         barrier.cut_off()
-        count = barrier.connections
-        return f"{count} connections are cut off" if count else None
+        return _counted(barrier.connections, "connection is cut off", "connections are cut off")
 
     async def _join(self, fault: PlannedFault) -> Evidence:
         barrier = self._system.barrier(fault)
@@ -278,4 +294,9 @@ async def _state(control: Control) -> str | None:
 
 
 def _changed(networks: Mapping[str, Network]) -> Evidence:
-    return f"{len(networks)} clients are on another network" if networks else None
+    return _counted(len(networks), "client is on another network", "clients are on another network")
+
+
+def _counted(count: int, one: str, many: str) -> Evidence:
+    """What befell so many; nothing was seen where it befell none."""
+    return f"{count} {one if count == 1 else many}" if count else None

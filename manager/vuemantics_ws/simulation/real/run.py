@@ -9,9 +9,9 @@ from vuemantics_ws.simulation.judging.history import LiveHistory
 from vuemantics_ws.simulation.judging.report import Report, judge_run
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import Plan
+from vuemantics_ws.simulation.playing.world import World
 from vuemantics_ws.simulation.real.system import RealSystem
 from vuemantics_ws.simulation.site import Target, refuse_unplayable, target_of, with_fresh_ids
-from vuemantics_ws.simulation.world import World
 
 
 async def run_real(

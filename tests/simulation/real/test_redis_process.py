@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from vuemantics_ws.errors import EnvironmentUnfit
-from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
+from vuemantics_ws.simulation.real.redis_process import RedisProcess
 
 if shutil.which("redis-server") is None and not os.environ.get("CI"):
     pytest.skip("redis-server is missing: apt-get install redis-server, or brew install redis", allow_module_level=True)
@@ -114,7 +114,7 @@ def test_where_there_is_no_redis_it_is_said_how_to_get_it() -> None:
 def test_it_ends_where_whoever_started_it_is_killed() -> None:
     program = """\
         import asyncio
-        from vuemantics_ws.simulation.real.faults.redis_process import RedisProcess
+        from vuemantics_ws.simulation.real.redis_process import RedisProcess
         async def main():
             async with RedisProcess() as redis:
                 print(redis.port, flush=True)
