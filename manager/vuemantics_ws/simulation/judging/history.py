@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.format.faults import FaultName
+from vuemantics_ws.simulation.format.faults import REDIS, FaultName
+from vuemantics_ws.simulation.judging.losses import Loss, kept
 from vuemantics_ws.simulation.log import (
     STATES,
     Authenticated,
@@ -54,6 +55,9 @@ DISTURBS = frozenset(
 """The faults while which nothing need come soon. Those that end connections are none of them: who comes back is owed what
 everybody is who joins.
 """
+
+KEEPS_FROM_REDIS = frozenset({"redis.down", "redis.hang", "redis.restart", "redis.failover"})
+"""The faults while which no node can tell Redis anything."""
 
 Cause = Literal["join", "subscribe", "follow", "unknown"]
 
@@ -104,11 +108,16 @@ class Disturbance(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """An event that its server took. ``at`` is when it said so."""
+    """An event that its server took. ``at`` is when it said so.
+
+    ``anew``: what was there before had been lost, and it was taken as if nothing had been. A node that knows better tells so,
+    and then this has another version, or was never news.
+    """
 
     version: Version
     at: float
     published: Published
+    anew: bool = False
 
 
 class History:
@@ -136,6 +145,7 @@ class History:
         """How many connections have authenticated."""
         self.connections: dict[int, Connection] = {}
         self.windows: list[Window] = []
+        self._windows_of: dict[str, list[Window]] = {}
         self.published: list[Published] = []
         self.unreachable: dict[str, list[Unreachable]] = {}
         """By client: its tries to connect that came to nothing."""
@@ -143,6 +153,9 @@ class History:
         """By client and upload: the last subscribe that it dropped."""
         self._accepted: dict[str, list[Accepted]] = {}
         self._newest: dict[str, list[Accepted]] = {}
+        self._losses: list[Loss] = []
+        self._kept: dict[tuple[str, Loss], tuple[int, Version | None]] = {}
+        """What was kept, and how many records there were when that was found out."""
         self._open: dict[tuple[int, str], Window] = {}
         self._asked: dict[tuple[int, str], list[float]] = {}
         """When connections asked for what was not answered yet."""
@@ -210,10 +223,38 @@ class History:
         return self._accepted.get(upload_id, [])
 
     def newest(self, upload_id: str, *, by: float) -> Accepted | None:
-        """The newest of what the server had answered by then."""
+        """The newest of what the server had answered by then. None where that may have been lost since."""
         newest = self._newest.get(upload_id, [])
+        if self._losses:
+            newest = self._newest_of_what_was_kept(upload_id)
         place = bisect.bisect_right(newest, by, key=lambda accepted: accepted.at)
-        return newest[place - 1] if place else None
+        if not place or self.may_be_lost(newest[place - 1].published, by=by):
+            return None
+        return newest[place - 1]
+
+    def may_be_lost(self, event: Published, *, by: float) -> bool:
+        """Whether an event that was taken may be gone by then, from Redis and from all nodes."""
+        return any(loss.befalls(event, by=by) and not self._is_kept(event, loss) for loss in self._losses)
+
+    def may_be_unknown(self, event: Published, to: Published) -> bool:
+        """Whether an event may have been judged without an earlier one: that was lost, or no node had given it back yet."""
+        return any(
+            loss.befalls(event, by=to.at) and (to.sent_at <= self.due_by(loss.at) or not self._is_kept(event, loss))
+            for loss in self._losses
+        )
+
+    def is_shown(self, owed: Accepted, state: Received) -> bool:
+        """Whether a state is the one that is owed, under another version where data were lost."""
+        if state.version == owed.version:
+            return True
+        if shows(state, owed.published):
+            return self.has_lost_data(by=state.at)
+        known = (each for each in self.accepted(owed.published.upload_id) if owed.anew and each.version == state.version)
+        return any(self.may_be_unknown(each.published, owed.published) for each in known)
+
+    def has_lost_data(self, *, by: float) -> bool:
+        """Whether an event may have come to have two versions by then, which is so where the judge has forgotten it."""
+        return any(loss.at <= by for loss in self._losses)
 
     def end_of(self, window: Window) -> float:
         return self.ends_at if window.end is None else window.end
@@ -277,17 +318,48 @@ class History:
     def _measure(self, record: Measured) -> None:
         self.soon_s = max(self.soon_s, SOON_S + record.lag_s)
 
+    def _newest_of_what_was_kept(self, upload_id: str) -> list[Accepted]:
+        newest: list[Accepted] = []
+        for accepted in self.accepted(upload_id):
+            if not newest or accepted.version > newest[-1].version:
+                newest.append(accepted)
+            elif self.may_be_unknown(newest[-1].published, accepted.published):
+                newest.append(accepted._replace(anew=accepted.version < newest[-1].version))
+        return newest
+
+    def _is_kept(self, event: Published, loss: Loss) -> bool:
+        upload_id = event.upload_id
+        found_at, version = self._kept.get((upload_id, loss), (0, None))
+        if found_at != len(self.records):
+            windows = [
+                window
+                for window in self._windows_of.get(upload_id, ())
+                if window.certain and self.gives(window.connection.user, upload_id)
+            ]
+            version = kept(loss, windows, self.accepted(upload_id), self.due_by)
+            self._kept[upload_id, loss] = len(self.records), version
+        return version is not None and event.version is not None and event.version <= version
+
     def _begin_fault(self, record: FaultBegan) -> None:
         self.faults.append(Disturbance(record.number, record.do, record.target, record.at, math.inf))
         self.loses_data = self.loses_data or record.loses_data
         if record.loses_data:  # nobody is there who knows what those follow who are away
             self._lost_data_at = record.at
+            self._losses.append(Loss(record.at, record.at - record.behind_s if record.behind_s else -math.inf))
             for user in self._follows:
                 if not self._present.get(user):
                     self._distrust(user)
 
     def _exit(self, record: NodeExited) -> None:
-        """Where data was lost just before, this node may not have told yet what its users follow, and nobody else knew."""
+        """This node may not have told yet what its users follow, and nobody else knew: of all, where data was lost just before;
+        of what they asked for since, where it could not reach Redis.
+        """
+        for fault in self.faults:
+            if _keeps_from_redis(record.node, fault) and fault.begins <= record.at <= fault.ends + RECOVERS_S:
+                asked = [each for each in self.windows if each.cause == "subscribe" and each.start >= fault.begins]
+                for window in asked:
+                    if window.connection.node == record.node:
+                        self._distrust(window.connection.user)
         lost_at = self._lost_data_at
         if record.at - lost_at <= RECOVERS_S:
             for connection in self.connections.values():
@@ -302,7 +374,8 @@ class History:
         if record.verdict not in ("accepted", "duplicate") or record.version is None:
             return
         newest = self._newest.setdefault(record.upload_id, [])
-        if record.verdict == "duplicate" and newest and record.version <= newest[-1].version:
+        is_old = bool(newest) and record.version <= newest[-1].version
+        if record.verdict == "duplicate" and is_old and not self.may_be_unknown(newest[-1].published, record):
             return  # a duplicate that is new was accepted when it was sent the first time, and that answer was lost
         self._accept(record, record.version)
 
@@ -447,6 +520,7 @@ class History:
         self._close_window(key, window.start)
         self._open[key] = window
         self.windows.append(window)
+        self._windows_of.setdefault(window.upload_id, []).append(window)
 
     def _close_window(self, key: tuple[int, str], at: float) -> None:
         window = self._open.pop(key, None)
@@ -476,6 +550,17 @@ class LiveHistory:
             self._history = History([record])
         else:
             self._history.take(record)
+
+
+def shows(state: Received, said: Published) -> bool:
+    """Whether a state is as it was published, whatever its version."""
+    if state.terminal or said.terminal:
+        return state.action == said.action
+    return state.stage == said.stage and state.percent == said.percent
+
+
+def _keeps_from_redis(node: str, fault: Disturbance) -> bool:
+    return fault.do in KEEPS_FROM_REDIS or (fault.do == "partition" and fault.target == f"{node} and {REDIS}")
 
 
 def _as_published(record: Received, upload_id: str, version: Version) -> Published:

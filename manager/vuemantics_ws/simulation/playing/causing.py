@@ -101,7 +101,7 @@ class Causing:
     async def _cause(self, fault: PlannedFault) -> None:
         await asyncio.sleep(max(0.0, fault.at_s - self._now()))
         seen = await self._begins[fault.do](fault)
-        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.forgets))
+        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.forgets, fault.behind_s))
         if fault.do in self._ends and fault.lasts_s is not None:
             begins_at = fault.at_s
             if fault.number in self._stopping:
