@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from vuemantics_ws.errors import EnvironmentUnfit, VuemanticsError
 from vuemantics_ws.simulation.browser.tab import Browser
+from vuemantics_ws.simulation.format.faults import REDIS
 from vuemantics_ws.simulation.format.networks import NetworkProfile
 from vuemantics_ws.simulation.log import FaultBegan, FaultEnded, Log
 from vuemantics_ws.simulation.network.lanes import Network
@@ -237,10 +238,14 @@ class Causing:
     # What lies between.
 
     async def _part(self, fault: PlannedFault) -> Evidence:
-        """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end."""
+        """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end. Where
+        nobody was connected that is whoever tries to, so one that has no end is not seen.
+        """
         barrier = self._system.barrier(fault)
         barrier.cut_off()
         count = barrier.connections
+        if not count and fault.lasts_s is not None:
+            return "nobody was connected; who tries to will wait"
         return f"{count} connections are cut off" if count else None
 
     async def _join(self, fault: PlannedFault) -> Evidence:
@@ -249,6 +254,8 @@ class Causing:
         barrier.heal()
         if not held_bytes:
             return None
+        if fault.other == REDIS and not self._redis.is_running:
+            return f"{held_bytes} bytes waited, and there is nobody to whom they could pass"
 
         async def passes() -> bool:
             return barrier.passed_bytes > passed_bytes
