@@ -263,6 +263,8 @@ class FaultBegan(Struct, frozen=True, tag="fault_began", tag_field="kind"):
     evidence: str | None
     """What was seen of it; None where it was made to happen, and nothing was seen of it."""
     loses_data: bool = False
+    behind_s: float = 0.0
+    """How much of the newest was lost; 0 where all was, or nothing."""
 
 
 class FaultEnded(Struct, frozen=True, tag="fault_ended", tag_field="kind"):

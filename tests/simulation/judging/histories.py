@@ -155,8 +155,17 @@ class Story:
     def leaves(self, client: str, *, code: int = 1000) -> "Story":
         return self.add(Closed(self.step(), self._numbers.pop(client), code, "", "browser" if code == 1000 else "server"))
 
-    def breaks(self, do: FaultName, number: int = 1, *, loses_data: bool = False, evidence: str | None = "seen") -> "Story":
-        return self.add(FaultBegan(self.step(), number, do, "node:0", evidence, loses_data))
+    def breaks(
+        self,
+        do: FaultName,
+        number: int = 1,
+        *,
+        target: str = "node:0",
+        loses_data: bool = False,
+        behind_s: float = 0.0,
+        evidence: str | None = "seen",
+    ) -> "Story":
+        return self.add(FaultBegan(self.step(), number, do, target, evidence, loses_data, behind_s))
 
     def mends(self, do: FaultName, number: int = 1, *, evidence: str | None = "seen") -> "Story":
         return self.add(FaultEnded(self.step(), number, do, "node:0", evidence))

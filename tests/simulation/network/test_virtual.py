@@ -352,6 +352,25 @@ def test_who_was_about_to_connect_when_a_barrier_came_waits_too() -> None:
     run_virtually(main)
 
 
+def test_through_a_barrier_nobody_hears_that_nobody_listens_any_more() -> None:
+    async def main(network: VirtualNetwork) -> None:
+        world = await World(network).start()
+        network.reset("node:0")
+        with pytest.raises(ConnectionRefusedError):
+            await world.dial()
+
+        barrier = network.part("tab", "node:0")
+        dialing = loop().create_task(world.dial())
+        await asyncio.sleep(100)
+        assert not dialing.done()
+        assert barrier.held_bytes > 0
+        barrier.heal()
+        with pytest.raises(ConnectionRefusedError):
+            await dialing
+
+    run_virtually(main)
+
+
 @pytest.mark.parametrize("latency", ["0ms", "10ms"])
 def test_a_reset_is_found_by_who_has_something_to_write_though_it_reads_nothing(latency: str) -> None:
     async def main(network: VirtualNetwork) -> None:

@@ -155,3 +155,29 @@ def test_a_follow_outlives_its_node_for_all_of_the_grace_time(seed: int, do: str
     run, _ = played(plan(world, duration="2m", seed=seed), VirtualOptions(broker="simulated"))
 
     assert run.report.broken() == []
+
+
+@pytest.mark.parametrize(
+    ("down_s", "last"), [(3, r"\d+ bytes waited, and something passes again$"), (8, r"\d+ bytes waited, and there is nobody")]
+)
+def test_a_partition_from_a_redis_that_is_down_is_seen_by_who_tries_to_reach_it(down_s: int, last: str) -> None:
+    parted = "do: partition, between: ['node:0', redis], for: 5s"
+    fault = f"do: redis.down, for: {down_s}s}}\n      - {{at: 11s, {parted}"
+
+    run, log = played(plan(WORLD.format(fault=fault), duration="2m"), VirtualOptions(broker="redis"))
+
+    assert run.report.broken() == []
+    began = [each.evidence for each in log if isinstance(each, FaultBegan) and each.do == "partition"]
+    ended = [each.evidence for each in log if isinstance(each, FaultEnded) and each.do == "partition"]
+    assert began == ["nobody was connected; who tries to will wait"]
+    assert re.match(last, ended[0] or "")
+
+
+def test_a_partition_of_a_node_that_is_not_there_is_not_seen() -> None:
+    parted = "do: partition, between: ['node:0', redis], for: 2s"
+    fault = f"do: node.kill, target: 'node:0', down: 5s}}\n      - {{at: 11s, {parted}"
+
+    run, log = played(plan(WORLD.format(fault=fault), duration="2m"), VirtualOptions(broker="redis"))
+
+    assert [finding.name for finding in run.report.broken()] == ["faults"]
+    assert [each.evidence for each in log if isinstance(each, FaultEnded) and each.do == "partition"] == [None]

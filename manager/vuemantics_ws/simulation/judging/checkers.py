@@ -115,7 +115,7 @@ def _order(history: History) -> Iterator[Seen]:
 def _convergence(history: History) -> Iterator[Seen]:
     for window, newest in _quiet_ends(history):
         last = window.states[-1] if window.states else None
-        if last is None or last.version != newest.version:
+        if last is None or not history.is_shown(newest, last):
             got = f"the last it got is {show(last)}" if last else "it got nothing"
             yield _seen(
                 window,
@@ -147,7 +147,7 @@ def _the_end_arrives(history: History) -> Iterator[Seen]:
             newest_attempt = max(newest_attempt, state.attempt)
     for window, newest in _quiet_ends(history):
         if newest.published.terminal:
-            came = any(state.terminal and state.version == newest.version for state in window.states)
+            came = any(state.terminal and history.is_shown(newest, state) for state in window.states)
             wrong = None if came else f"{_who(window)} never got the end of {_what(history, window)}, {show(newest.published)}"
             yield _seen(window, newest.published, wrong)
 
@@ -180,9 +180,11 @@ def _no_seam(history: History) -> Iterator[Seen]:
 
 
 def _reached(history: History, window: Window, owed: Accepted) -> bool:
-    """Whether the connection got this state or a newer one, and soon, unless it reads slowly."""
+    """Whether the connection got this state or a newer one, and soon, unless it reads slowly, or the state was lost."""
     until = history.end_of(window) if history.is_slow(window) else history.due_by(window.start)
-    return any(state.version is not None and state.version >= owed.version and state.at <= until for state in window.states)
+    return history.may_be_lost(owed.published, by=until) or any(
+        state.version is not None and state.version >= owed.version and state.at <= until for state in window.states
+    )
 
 
 def _twice(history: History, window: Window) -> Iterator[Seen]:
@@ -240,7 +242,8 @@ def _lateness(history: History, window: Window) -> Iterator[Seen]:
     for state in window.states:
         oldest, version = None, state.version
         while event is not None and version is not None and event.version <= version:
-            if oldest is None and event.published.verdict == "accepted":
+            was_owed = event.published.verdict == "accepted" and not history.may_be_lost(event.published, by=state.at)
+            if oldest is None and was_owed:
                 oldest = event.published
             event = next(events, None)
         if oldest is None:
@@ -278,7 +281,7 @@ def _quiet_ends(history: History) -> Iterator[tuple[Window, Accepted]]:
         if any(accepted.at <= end < history.due_by(accepted.at) for accepted in history.accepted(window.upload_id)):
             continue
         if end - history.reads_since(window) < history.soon_s and all(
-            state.version != newest.version for state in window.states
+            not history.is_shown(newest, state) for state in window.states
         ):
             continue  # it may still be on its way
         yield window, newest

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.format.faults import FaultName
+from vuemantics_ws.simulation.format.faults import REDIS, FaultName
+from vuemantics_ws.simulation.judging.losses import Loss, kept
 from vuemantics_ws.simulation.log import (
     STATES,
     Authenticated,
@@ -54,6 +55,9 @@ DISTURBS = frozenset(
 """The faults while which nothing need come soon. Those that end connections are none of them: who comes back is owed what
 everybody is who joins.
 """
+
+KEEPS_FROM_REDIS = frozenset({"redis.down", "redis.hang", "redis.restart", "redis.failover"})
+"""The faults while which no node can tell Redis anything."""
 
 Cause = Literal["join", "subscribe", "follow", "unknown"]
 
@@ -104,11 +108,16 @@ class Disturbance(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """An event that its server took. ``at`` is when it said so."""
+    """An event that its server took. ``at`` is when it said so.
+
+    ``anew``: what was there before had been lost, and it was taken as if nothing had been. A node that knows better tells so,
+    and then this has another version, or was never news.
+    """
 
     version: Version
     at: float
     published: Published
+    anew: bool = False
 
 
 class History:
@@ -136,6 +145,7 @@ class History:
         """How many connections have authenticated."""
         self.connections: dict[int, Connection] = {}
         self.windows: list[Window] = []
+        self._windows_of: dict[str, list[Window]] = {}
         self.published: list[Published] = []
         self.unreachable: dict[str, list[Unreachable]] = {}
         """By client: its tries to connect that came to nothing."""
@@ -143,6 +153,9 @@ class History:
         """By client and upload: the last subscribe that it dropped."""
         self._accepted: dict[str, list[Accepted]] = {}
         self._newest: dict[str, list[Accepted]] = {}
+        self._losses: list[Loss] = []
+        self._kept: dict[tuple[str, Loss], tuple[int, Version | None]] = {}
+        """What was kept, and how many records there were when that was found out."""
         self._open: dict[tuple[int, str], Window] = {}
         self._asked: dict[tuple[int, str], list[float]] = {}
         """When connections asked for what was not answered yet."""
@@ -157,7 +170,6 @@ class History:
         self._left_at: dict[str, float] = {}
         self._uncertain: set[str] = set()
         self._lost_data_at = -math.inf
-        self._forgotten_at: dict[str, list[float]] = {}
         self._takes: dict[type[Record], Callable[[Any], None]] = {
             Opened: self._open_connection,
             Authenticated: self._join,
@@ -211,18 +223,38 @@ class History:
         return self._accepted.get(upload_id, [])
 
     def newest(self, upload_id: str, *, by: float) -> Accepted | None:
-        """The newest of what the server had answered by then, and need not have lost."""
+        """The newest of what the server had answered by then. None where that may have been lost since."""
         newest = self._newest.get(upload_id, [])
+        if self._losses:
+            newest = self._newest_of_what_was_kept(upload_id)
         place = bisect.bisect_right(newest, by, key=lambda accepted: accepted.at)
-        if not place or self.may_forget(upload_id, newest[place - 1].published.sent_at, by):
+        if not place or self.may_be_lost(newest[place - 1].published, by=by):
             return None
         return newest[place - 1]
 
-    def may_forget(self, upload_id: str, since: float, until: float) -> bool:
-        """Whether what was known of an upload may have been lost meanwhile: data were, and nobody surely watched it, so that no
-        node could tell the middle again (SEMANTICS.md section 6).
-        """
-        return any(since <= at <= until for at in self._forgotten_at.get(upload_id, ()))
+    def may_be_lost(self, event: Published, *, by: float) -> bool:
+        """Whether an event that was taken may be gone by then, from Redis and from all nodes."""
+        return any(loss.befalls(event, by=by) and not self._is_kept(event, loss) for loss in self._losses)
+
+    def may_be_unknown(self, event: Published, to: Published) -> bool:
+        """Whether an event may have been judged without an earlier one: that was lost, or no node had given it back yet."""
+        return any(
+            loss.befalls(event, by=to.at) and (to.sent_at <= self.due_by(loss.at) or not self._is_kept(event, loss))
+            for loss in self._losses
+        )
+
+    def is_shown(self, owed: Accepted, state: Received) -> bool:
+        """Whether a state is the one that is owed, under another version where data were lost."""
+        if state.version == owed.version:
+            return True
+        if shows(state, owed.published):
+            return self.has_lost_data(by=state.at)
+        known = (each for each in self.accepted(owed.published.upload_id) if owed.anew and each.version == state.version)
+        return any(self.may_be_unknown(each.published, owed.published) for each in known)
+
+    def has_lost_data(self, *, by: float) -> bool:
+        """Whether an event may have come to have two versions by then, which is so where the judge has forgotten it."""
+        return any(loss.at <= by for loss in self._losses)
 
     def end_of(self, window: Window) -> float:
         return self.ends_at if window.end is None else window.end
@@ -286,32 +318,53 @@ class History:
     def _measure(self, record: Measured) -> None:
         self.soon_s = max(self.soon_s, SOON_S + record.lag_s)
 
+    def _newest_of_what_was_kept(self, upload_id: str) -> list[Accepted]:
+        newest: list[Accepted] = []
+        for accepted in self.accepted(upload_id):
+            if not newest or accepted.version > newest[-1].version:
+                newest.append(accepted)
+            elif self.may_be_unknown(newest[-1].published, accepted.published):
+                newest.append(accepted._replace(anew=accepted.version < newest[-1].version))
+        return newest
+
+    def _is_kept(self, event: Published, loss: Loss) -> bool:
+        upload_id = event.upload_id
+        found_at, version = self._kept.get((upload_id, loss), (0, None))
+        if found_at != len(self.records):
+            windows = [
+                window
+                for window in self._windows_of.get(upload_id, ())
+                if window.certain and self.gives(window.connection.user, upload_id)
+            ]
+            version = kept(loss, windows, self.accepted(upload_id), self.due_by)
+            self._kept[upload_id, loss] = len(self.records), version
+        return version is not None and event.version is not None and event.version <= version
+
     def _begin_fault(self, record: FaultBegan) -> None:
         self.faults.append(Disturbance(record.number, record.do, record.target, record.at, math.inf))
         self.loses_data = self.loses_data or record.loses_data
         if record.loses_data:  # nobody is there who knows what those follow who are away
             self._lost_data_at = record.at
+            self._losses.append(Loss(record.at, record.at - record.behind_s if record.behind_s else -math.inf))
             for user in self._follows:
                 if not self._present.get(user):
                     self._distrust(user)
-            self._forget_what_nobody_watches()
 
     def _exit(self, record: NodeExited) -> None:
-        """Where data was lost just before, this node may not have told yet what its users follow, and nobody else knew."""
+        """This node may not have told yet what its users follow, and nobody else knew: of all, where data was lost just before;
+        of what they asked for since, where it could not reach Redis.
+        """
+        for fault in self.faults:
+            if _keeps_from_redis(record.node, fault) and fault.begins <= record.at <= fault.ends + RECOVERS_S:
+                asked = [each for each in self.windows if each.cause == "subscribe" and each.start >= fault.begins]
+                for window in asked:
+                    if window.connection.node == record.node:
+                        self._distrust(window.connection.user)
         lost_at = self._lost_data_at
         if record.at - lost_at <= RECOVERS_S:
             for connection in self.connections.values():
                 if connection.node == record.node and (connection.closed is None or connection.closed.at >= lost_at):
                     self._distrust(connection.user)
-            self._forget_what_nobody_watches()
-
-    def _forget_what_nobody_watches(self) -> None:
-        """The data were lost. A node knows what is followed by users who are here, and tells it again."""
-        here = [user for user, present in self._present.items() if present and user not in self._uncertain]
-        watched = {upload_id for user in here for upload_id in self._follows.get(user, ()) if self.gives(user, upload_id)}
-        for upload_id in self.began.uploads:
-            if upload_id not in watched:
-                self._forgotten_at.setdefault(upload_id, []).append(self._lost_data_at)
 
     def _end_fault(self, record: FaultEnded) -> None:
         self.faults = [fault._replace(ends=record.at) if fault.number == record.number else fault for fault in self.faults]
@@ -321,7 +374,8 @@ class History:
         if record.verdict not in ("accepted", "duplicate") or record.version is None:
             return
         newest = self._newest.setdefault(record.upload_id, [])
-        if record.verdict == "duplicate" and newest and record.version <= newest[-1].version and not self._begins_anew(record):
+        is_old = bool(newest) and record.version <= newest[-1].version
+        if record.verdict == "duplicate" and is_old and not self.may_be_unknown(newest[-1].published, record):
             return  # a duplicate that is new was accepted when it was sent the first time, and that answer was lost
         self._accept(record, record.version)
 
@@ -329,15 +383,8 @@ class History:
         newest = self._newest.setdefault(record.upload_id, [])
         accepted = Accepted(version, record.at, record)
         self._accepted.setdefault(record.upload_id, []).append(accepted)
-        if not newest or accepted.version > newest[-1].version or self._begins_anew(record):
+        if not newest or accepted.version > newest[-1].version:
             newest.append(accepted)
-
-    def _begins_anew(self, record: Published) -> bool:
-        """Whether all that was accepted of the upload before may have been forgotten when this was sent."""
-        newest = self._newest.get(record.upload_id)
-        if not newest:
-            return False
-        return self.may_forget(record.upload_id, newest[-1].published.sent_at, record.sent_at)
 
     def _presume(self, record: Received, upload_id: str) -> None:
         """An end that the server made, since nothing was heard of the upload for so long, is as good as published."""
@@ -473,6 +520,7 @@ class History:
         self._close_window(key, window.start)
         self._open[key] = window
         self.windows.append(window)
+        self._windows_of.setdefault(window.upload_id, []).append(window)
 
     def _close_window(self, key: tuple[int, str], at: float) -> None:
         window = self._open.pop(key, None)
@@ -502,6 +550,17 @@ class LiveHistory:
             self._history = History([record])
         else:
             self._history.take(record)
+
+
+def shows(state: Received, said: Published) -> bool:
+    """Whether a state is as it was published, whatever its version."""
+    if state.terminal or said.terminal:
+        return state.action == said.action
+    return state.stage == said.stage and state.percent == said.percent
+
+
+def _keeps_from_redis(node: str, fault: Disturbance) -> bool:
+    return fault.do in KEEPS_FROM_REDIS or (fault.do == "partition" and fault.target == f"{node} and {REDIS}")
 
 
 def _as_published(record: Received, upload_id: str, version: Version) -> Published:

@@ -1,6 +1,5 @@
 """What must hold in every run beside the laws: each a pure function over a log, as the laws are."""
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.messages import UPLOAD_ID_PATTERN
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
-from vuemantics_ws.simulation.judging.history import RECOVERS_S, History
+from vuemantics_ws.simulation.judging.history import RECOVERS_S, History, shows
 from vuemantics_ws.simulation.log import Closed, NodeExited, Opened, Published, Received, Sent, Undocumented
 
 _KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}
@@ -51,11 +50,10 @@ def _documented(history: History) -> Iterator[Seen]:
     silenced: set[tuple[int, str]] = set()
     siblings = _siblings(history)
     asking: Counter[tuple[int, str]] = Counter()
-    published = {
-        (upload_id, accepted.version): accepted.published
-        for upload_id in history.began.uploads
-        for accepted in history.accepted(upload_id)
-    }
+    published: dict[tuple[str, Version], list[Published]] = {}
+    for upload_id in history.began.uploads:
+        for accepted in history.accepted(upload_id):  # more than one of a version, where Redis lost the first
+            published.setdefault((upload_id, accepted.version), []).append(accepted.published)
     for record in history.records:
         match record:
             case Undocumented():
@@ -73,7 +71,7 @@ def _documented(history: History) -> Iterator[Seen]:
                 silenced.difference_update((sibling, upload_id) for sibling in siblings[number] if sibling != number)
             case Received(upload_id=str() as upload_id, connection=number):
                 client = history.connections[number].client
-                said = published.get((upload_id, record.version)) if record.version is not None else None
+                said = published.get((upload_id, record.version), []) if record.version is not None else []
                 wrong = None
                 if record.action == "unsubscribed":
                     # Where nobody else has it, the follow ends, and one that begins anew reaches all connections of the user.
@@ -84,9 +82,9 @@ def _documented(history: History) -> Iterator[Seen]:
                     silenced.discard((number, upload_id))
                 elif record.is_state and (number, upload_id) in silenced:
                     wrong = f"{client} got a state of what it had given up"
-                elif said is not None and not _shows(record, said):
+                elif said and not any(shows(record, each) for each in _what_it_may_be(history, upload_id, record, said)):
                     what = f"{show(record)} of {_name(history, upload_id)}"
-                    wrong = f"{client} got {what} as {_content(record)}; published was {_content(said)}"
+                    wrong = f"{client} got {what} as {_content(record)}; published was {_content(said[0])}"
                 yield Seen(wrong, record, number, upload_id)
             case Received():
                 yield Seen(None, record, record.connection)
@@ -105,11 +103,11 @@ def _siblings(history: History) -> dict[int, list[int]]:
     return {connection.number: of_user[connection.user] for connection in history.connections.values()}
 
 
-def _shows(state: Received, said: Published) -> bool:
-    """Whether a state is as it was published."""
-    if state.terminal or said.terminal:
-        return state.action == said.action
-    return state.stage == said.stage and state.percent == said.percent
+def _what_it_may_be(history: History, upload_id: str, state: Received, said: list[Published]) -> list[Published]:
+    """What was published under the version of a state. An event that was forgotten may have come to have two."""
+    if history.has_lost_data(by=state.at):
+        return [accepted.published for accepted in history.accepted(upload_id)]
+    return said
 
 
 def _content(state: Received | Published) -> str:
@@ -190,16 +188,16 @@ def _name(history: History, upload_id: str) -> str:
 
 
 def _taken(history: History) -> Iterator[Seen]:
-    newest: dict[str, Version] = {}
-    newest_sent_at: dict[str, float] = {}
+    newest: dict[str, Published] = {}
     moved_by_a_slip: dict[str, bool] = {}
     for published in history.published:
         upload_id, version = published.upload_id, published.version
         name = history.began.uploads[upload_id].name
-        if history.may_forget(upload_id, newest_sent_at.get(upload_id, math.inf), published.sent_at):
-            newest.pop(upload_id, None)  # it may begin anew
         is_taken = published.verdict in ("accepted", "duplicate")
-        is_new = version is not None and (upload_id not in newest or version > newest[upload_id])
+        before = newest.get(upload_id)
+        if before is not None and history.may_be_unknown(before, published):
+            before = None
+        is_new = version is not None and (before is None or before.version is None or version > before.version)
         wrong = None
         if published.verdict is None:
             wrong = f"an event could not be published: {published.error}"
@@ -212,8 +210,7 @@ def _taken(history: History) -> Iterator[Seen]:
         elif is_taken and version is not None and not is_new:
             wrong = f"an event of {name} was taken as {show(published)}, {published.verdict}, which another had been before it"
         if is_taken and is_new and version is not None:
-            newest[upload_id] = version
-            newest_sent_at[upload_id] = published.sent_at
+            newest[upload_id] = published
         if published.verdict == "accepted":
             moved_by_a_slip[upload_id] = published.messy
         yield Seen(wrong, published, None, upload_id)

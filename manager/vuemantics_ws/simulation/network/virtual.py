@@ -74,6 +74,8 @@ class VirtualNetwork:
         self._latency = latency
         self._slices = slices
         self._listeners: dict[tuple[str, int], Listener] = {}
+        self._host_of: dict[tuple[str, int], str] = {}
+        """Who listens at an address, or did."""
         self._connections: dict[Connection, Listener] = {}
         self._barriers: list[Barrier] = []
         self._next_port = FIRST_PORT
@@ -185,6 +187,7 @@ class VirtualNetwork:
                 errno.EADDRINUSE, f"error while attempting to bind on address {(name, port)!r}: address already in use"
             )
         listener = self._listeners[name, port] = Listener(self, host, (name, port), make)
+        self._host_of[name, port] = host
         return listener
 
     # Connecting.
@@ -238,8 +241,8 @@ class VirtualNetwork:
                     raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
                 await asyncio.sleep(outage.ends_s - self.scenario_s)
                 continue
-            listener = self._listeners.get(address)
-            if listener is None or not (between := list(self._cut_off(origin, listener.host))):
+            host = self._host_of.get(address)  # of one that has ended, too: no refusal passes either
+            if host is None or not (between := list(self._cut_off(origin, host))):
                 return
             await between[0].healed()
 

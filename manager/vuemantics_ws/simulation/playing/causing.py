@@ -104,7 +104,7 @@ class Causing:
     async def _cause(self, fault: PlannedFault) -> None:
         await asyncio.sleep(max(0.0, fault.at_s - self._now()))
         seen = await self._begins[fault.do](fault)
-        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.forgets))
+        self._log.append(FaultBegan(self._now(), fault.number, fault.do, fault.target, seen, fault.forgets, fault.behind_s))
         if fault.do in self._ends and fault.lasts_s is not None:
             begins_at = fault.at_s
             if fault.number in self._stopping:
@@ -254,10 +254,15 @@ class Causing:
     # What lies between.
 
     async def _part(self, fault: PlannedFault) -> Evidence:
-        """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end."""
+        """Nothing is seen of it until somebody says something, so what counts is whether something waits at its end. Where
+        nobody was connected that is whoever tries to, so one that has no end is not seen.
+        """
         barrier = self._system.barrier(fault)
         barrier.cut_off()
-        return _counted(barrier.connections, "connection is cut off", "connections are cut off")
+        count = barrier.connections
+        if not count and fault.lasts_s is not None:
+            return "nobody was connected; who tries to will wait"
+        return _counted(count, "connection is cut off", "connections are cut off")
 
     async def _join(self, fault: PlannedFault) -> Evidence:
         barrier = self._system.barrier(fault)
@@ -265,6 +270,8 @@ class Causing:
         barrier.heal()
         if not held_bytes:
             return None
+        if fault.other == REDIS and not self._redis.is_running:
+            return f"{held_bytes} bytes waited, and there is nobody to whom they could pass"
 
         async def passes() -> bool:
             return barrier.passed_bytes > passed_bytes
