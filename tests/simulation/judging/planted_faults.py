@@ -31,8 +31,8 @@ class Planted(NamedTuple):
 
 
 PLANTED = (
-    Planted("order", "the-end-overtakes", "X (connection N) got (N, N) of dog after (N, 11)", ("convergence",)),
-    Planted("order", "the-snapshot-comes-late", "X (connection N) got (N, N) of dog after (N, N)"),
+    Planted("order", "the-end-overtakes", "X (connection N) got (N, N) of X after (N, N)", ("convergence",)),
+    Planted("order", "the-snapshot-comes-late", "X (connection N) got (N, N) of X after (N, N)"),
     Planted("order", "every-event-for-itself", "X (connection N) got (N, N) of X after (N, N)", ("convergence", "no seam")),
     Planted(
         "convergence",
