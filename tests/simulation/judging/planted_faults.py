@@ -31,9 +31,14 @@ class Planted(NamedTuple):
 
 
 PLANTED = (
-    Planted("order", "the-end-overtakes", "X (connection N) got (N, N) of X after (N, N)", ("convergence",)),
-    Planted("order", "the-snapshot-comes-late", "X (connection N) got (N, N) of X after (N, N)"),
-    Planted("order", "every-event-for-itself", "X (connection N) got (N, N) of X after (N, N)", ("convergence", "no seam")),
+    Planted("order", "the-end-overtakes", "X (connection N) got (N, N) of X after (N, N)", ("convergence", "the end arrives")),
+    Planted("order", "the-snapshot-comes-late", "X (connection N) got (N, N) of X after (N, N)", ("the end arrives",)),
+    Planted(
+        "order",
+        "every-event-for-itself",
+        "X (connection N) got (N, N) of X after (N, N)",
+        ("convergence", "the end arrives", "no seam"),
+    ),
     Planted(
         "convergence",
         "the-attempt-is-not-compared",
