@@ -65,6 +65,19 @@ class RedisLine:
         except EnvironmentUnfit:
             return False
 
+    async def flush(self) -> int:
+        """Everything in it is gone, and nobody is told. Returns how many keys that were."""
+        count = await self.ask("DBSIZE")
+        await self.ask("FLUSHALL")
+        assert isinstance(count, int)
+        return count
+
+    async def kill_pubsub(self) -> int:
+        """End the connections of all subscribers. Returns how many."""
+        count = await self.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        assert isinstance(count, int)
+        return count
+
     async def _ask(self, command: tuple[bytes | str, ...]) -> Answer:
         if self._line is not None and (self._line[0].at_eof() or self._line[0].exception() is not None):
             self.hang_up()  # it ended since the last command, as a pool of redis-py would see before it takes a connection

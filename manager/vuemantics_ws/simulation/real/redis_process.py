@@ -74,16 +74,11 @@ class RedisProcess(OwnProcess):
 
     async def flush(self) -> int:
         """Everything in it is gone, and nobody is told. Returns how many keys that were."""
-        count = await self.line.ask("DBSIZE")
-        await self.line.ask("FLUSHALL")
-        assert isinstance(count, int)
-        return count
+        return await self.line.flush()
 
     async def kill_pubsub(self) -> int:
         """End the connections of all subscribers. Returns how many."""
-        count = await self.line.ask("CLIENT", "KILL", "TYPE", "pubsub")
-        assert isinstance(count, int)
-        return count
+        return await self.line.kill_pubsub()
 
     async def run_id(self) -> bytes:
         """What it calls itself, which is another name after each start."""

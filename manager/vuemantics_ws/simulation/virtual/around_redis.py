@@ -119,12 +119,7 @@ class VirtualRedis:
         return self._memory.run_id.encode()
 
     async def flush(self) -> int:
-        count = await self.line.ask("DBSIZE")
-        await self.line.ask("FLUSHALL")
-        assert isinstance(count, int)
-        return count
+        return await self.line.flush()
 
     async def kill_pubsub(self) -> int:
-        count = await self.line.ask("CLIENT", "KILL", "TYPE", "pubsub")
-        assert isinstance(count, int)
-        return count
+        return await self.line.kill_pubsub()
