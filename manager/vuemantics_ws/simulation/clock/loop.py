@@ -14,10 +14,11 @@ import socket
 import threading
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 from vuemantics_ws.simulation.clock.generators import Generators
+from vuemantics_ws.simulation.clock.interrupts import LetThrough
 from vuemantics_ws.simulation.clock.process import Process, process_of
 from vuemantics_ws.simulation.clock.refusing import REFUSED, refuse, refusing
 from vuemantics_ws.simulation.clock.steps import Step, Timer
@@ -98,6 +99,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> None:
         super().__init__()
         self.network = network
+        self.let_through: LetThrough = nullcontext
+        """In it the loop's steps run, which may be interrupted anywhere."""
         self.dead: list[Process] = []
         self.steps = 0
         """That it took so far."""
@@ -175,7 +178,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._cancelled = 0
 
     def _run_once(self) -> None:
-        """Run until the loop is stopped. In turns, as asyncio does: a turn is what is ready at its beginning."""
+        with self.let_through():
+            self._run_until_stopped()
+
+    def _run_until_stopped(self) -> None:
+        """In turns, as asyncio does: a turn is what is ready at its beginning."""
         ready, timers, stopped = self._ready, self._timers, self._stopped
         take, pop = ready.popleft, heapq.heappop
         while True:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from vuemantics_ws.simulation.clock.burying import bury
 from vuemantics_ws.simulation.clock.guard import guard
+from vuemantics_ws.simulation.clock.interrupts import interrupts_held
 from vuemantics_ws.simulation.clock.loop import STEPS_MAX, BusyLoop, Deadlock, Overrun, VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
 from vuemantics_ws.simulation.clock.telling import listed, told
@@ -38,7 +39,8 @@ def run_virtually(
     """Run a program in a loop of its own, and return what it returns. The same seed, the same steps.
 
     What it leaves is told to end, in the order in which it began; what is left of the processes that were killed is buried.
-    Garbage is collected at the same steps in each run, and of what was there before nothing is looked at.
+    Garbage is collected at the same steps in each run, and of what was there before nothing is looked at. Ctrl-C ends it at any
+    moment, and leaves nothing of it.
 
     Args:
         seed: of all chance: of the order of timers, and of what libraries draw on their own.
@@ -55,20 +57,31 @@ def run_virtually(
         Exception: whatever it raises.
     """
     dice = stream(seed, "loop", "order") if shuffle else None
-    with _collecting_ourselves(), guard(stream(seed, "loop", "others")):
+    with interrupts_held() as let_through, _collecting_ourselves(), guard(stream(seed, "loop", "others")):
         loop = VirtualLoop(dice=dice, steps_max=steps_max, collect_every=collect_every, ends_by=ends_by)
+        loop.let_through = let_through
         try:
             task = loop.create_task(main(loop), name="main")
-            try:
-                return loop.run_until_complete(task)
-            finally:
-                if task.done():
-                    _end_the_rest(loop, failed=task.cancelled() or task.exception() is not None)
+            return _run_to_its_end(loop, task)
         finally:
             _abandon(loop)
             bury(loop)
             loop.close()
             del loop, task  # else the collector that ends this finds them in use
+
+
+def _run_to_its_end(loop: VirtualLoop, task: "asyncio.Task[T]") -> T:
+    """With all that it started. Where it is interrupted nothing of it can go on."""
+    try:
+        result = loop.run_until_complete(task)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        if task.done():
+            _end_the_rest(loop, failed=True)
+        raise
+    _end_the_rest(loop, failed=False)
+    return result
 
 
 def _end_the_rest(loop: VirtualLoop, *, failed: bool) -> None:
