@@ -6,7 +6,6 @@ from tests.events import UPLOAD_ID, progress
 from tests.simulation.resp.speaking import Client, Clock
 from vuemantics_ws.brokers.redis.commands import Script
 from vuemantics_ws.simulation.resp.connection import OUTPUT_BYTES_LONG, OUTPUT_BYTES_MAX, OUTPUT_LONG_S
-from vuemantics_ws.simulation.resp.keyspace import HISTORY_S
 from vuemantics_ws.simulation.resp.memory_redis import MemoryRedis
 
 PUBLISH = Script("publish", after=["judge"])
@@ -19,7 +18,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def redis(clock: Clock) -> MemoryRedis:
-    return MemoryRedis(monotonic=clock, wall=clock, seed=1)
+    return MemoryRedis(monotonic=clock, wall=clock, seed=1, history_s=10)
 
 
 def publishing(number: int) -> tuple[bytes | str | int, ...]:
@@ -219,7 +218,7 @@ class TestFailOver:
 
     def test_no_replica_is_further_behind_than_is_known(self, redis: MemoryRedis) -> None:
         with pytest.raises(ValueError, match="expected 0 to 10 s"):
-            redis.fail_over(HISTORY_S + 1)
+            redis.fail_over(10.5)
 
 
 class TestExpiry:

@@ -39,6 +39,9 @@ SEEN = {
     "do: redis.failover, for: 2s, behind: 1s": (
         "it ended with exit code -9", "another process answers, which had not heard the last 1 s",
     ),
+    "do: redis.failover, for: 2s, behind: 30s": (
+        "it ended with exit code -9", "another process answers, which had not heard the last 30 s",
+    ),
     "do: partition, between: ['node:0', redis], for: 5s": (
         r"\d+ connections are cut off", r"\d+ bytes waited, and something passes again",
     ),

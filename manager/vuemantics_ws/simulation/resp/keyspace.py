@@ -6,9 +6,6 @@ from typing import NamedTuple
 
 from vuemantics_ws.simulation.resp.replies import ErrorReply
 
-HISTORY_S = 10.0
-"""So far the keys can go back."""
-
 Hash = dict[bytes, bytes]
 
 
@@ -41,11 +38,13 @@ class Keyspace:
     Args:
         wall: seconds since 1970, by which keys expire.
         monotonic: seconds, by which the history is counted.
+        history_s: so far, in seconds, the keys can go back.
     """
 
-    def __init__(self, *, wall: Callable[[], float], monotonic: Callable[[], float]) -> None:
+    def __init__(self, *, wall: Callable[[], float], monotonic: Callable[[], float], history_s: float) -> None:
         self._wall = wall
         self._monotonic = monotonic
+        self._history_s = history_s
         self._entries: dict[bytes, _Entry] = {}
         self._history: deque[tuple[float, bytes, _Entry | _Score | None]] = deque()
         """When a key changed, and what was there before: all of it, or one score; None where nothing was."""
@@ -58,7 +57,7 @@ class Keyspace:
         self._now = self._monotonic()
         self.now_us = round(self._wall() * 1_000_000)
         self.now_ms = self.now_us // 1000
-        history, kept_since = self._history, self._now - HISTORY_S
+        history, kept_since = self._history, self._now - self._history_s
         while history and history[0][0] < kept_since:
             history.popleft()
 
@@ -166,8 +165,8 @@ class Keyspace:
         Raises:
             ValueError: that is longer ago than the history reaches.
         """
-        if not 0 <= behind_s <= HISTORY_S:
-            raise ValueError(f"expected 0 to {HISTORY_S:g} s, got {behind_s!r}")
+        if not 0 <= behind_s <= self._history_s:
+            raise ValueError(f"expected 0 to {self._history_s:g} s, got {behind_s!r}")
         until = self._monotonic() - behind_s
         unsorted: list[SortedSet] = []
         while self._history and self._history[-1][0] > until:

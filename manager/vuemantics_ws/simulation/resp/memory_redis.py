@@ -30,15 +30,17 @@ class MemoryRedis:
     Args:
         monotonic, wall: seconds; keys expire by the wall clock, as those of Redis do.
         seed: of its names for itself.
+        history_s: for how long, in seconds, it remembers what it held, and so how far behind a replica of it can be.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float], wall: Callable[[], float], seed: int) -> None:
+    def __init__(self, *, monotonic: Callable[[], float], wall: Callable[[], float], seed: int, history_s: float = 0.0) -> None:
         self.is_running = True
         self.run_id = ""
         """What it calls itself, which is another name after each start."""
         self._monotonic = monotonic
         self._dice = stream(seed, "redis", "run id")
         self._wall = wall
+        self._history_s = history_s
         self._keyspace = self._nothing()
         self._channels = Channels()
         self._connections: dict[Connection, None] = {}
@@ -129,14 +131,14 @@ class MemoryRedis:
         """A replica takes its place that has not heard what was written in the last ``behind_s``: all connections end.
 
         Raises:
-            ValueError: no replica is so far behind, see ``HISTORY_S``.
+            ValueError: that is more than the ``history_s`` that it remembers.
         """
         self._keyspace.go_back(behind_s)
         self.stop()
         self.start()
 
     def _nothing(self) -> Keyspace:
-        return Keyspace(wall=self._wall, monotonic=self._monotonic)
+        return Keyspace(wall=self._wall, monotonic=self._monotonic, history_s=self._history_s)
 
     def _name_itself(self) -> None:
         self.run_id = f"{self._dice.getrandbits(160):040x}"

@@ -14,7 +14,6 @@ from vuemantics_ws.simulation.network.virtual import VirtualNetwork
 from vuemantics_ws.simulation.plain import PlainPublishers, settles_s
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.redis_line import RedisLine
-from vuemantics_ws.simulation.resp.keyspace import HISTORY_S
 from vuemantics_ws.simulation.resp.memory_redis import MemoryRedis
 from vuemantics_ws.simulation.system import KILLED
 
@@ -25,7 +24,12 @@ class AroundRedis:
     """A :class:`~vuemantics_ws.simulation.virtual.middle.Middle`."""
 
     def __init__(self, plan: Plan, settings: Settings, *, network: VirtualNetwork, loop: VirtualLoop) -> None:
-        self.redis = VirtualRedis(network=network, loop=loop, seed=plan.seed)
+        self.redis = VirtualRedis(
+            network=network,
+            loop=loop,
+            seed=plan.seed,
+            history_s=max((fault.behind_s for fault in plan.faults), default=0.0),
+        )
         self.plain = PlainPublishers(REDIS, PORT, redis_prefix=settings.redis_prefix, settles_s=settles_s(plan))
         self._plain_is_used = any(not upload.versioned for upload in plan.uploads)
         self._network = network
@@ -65,11 +69,11 @@ class AroundRedis:
 class VirtualRedis:
     """A Redis in a process of its own. Started again, it has its port and what it kept."""
 
-    def __init__(self, *, network: VirtualNetwork, loop: VirtualLoop, seed: int) -> None:
+    def __init__(self, *, network: VirtualNetwork, loop: VirtualLoop, seed: int, history_s: float) -> None:
         clock = VirtualClock(loop)
         self.line = RedisLine(REDIS, PORT)
         """How the simulator itself speaks to it."""
-        self._memory = MemoryRedis(monotonic=clock.monotonic, wall=clock.wall, seed=seed)
+        self._memory = MemoryRedis(monotonic=clock.monotonic, wall=clock.wall, seed=seed, history_s=history_s)
         self._memory.stop()
         self._network = network
         self._loop = loop
@@ -103,7 +107,7 @@ class VirtualRedis:
 
     def fall_behind(self, behind_s: float) -> None:
         """What answers at its next start had not heard the last ``behind_s``."""
-        self._memory.fail_over(min(behind_s, HISTORY_S))
+        self._memory.fail_over(behind_s)
         self._memory.stop()
 
     def pause(self) -> None:
