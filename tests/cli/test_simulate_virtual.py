@@ -476,6 +476,48 @@ class TestTrace:
         assert again.objects[0]["seed"] == outcome.objects[0]["failure"]["seed"]
         assert again.objects[0]["trace_hash"] == outcome.objects[0]["failure"]["trace_hash"]
 
+    def test_several_runs_in_one_trace_are_played_again_in_turn(self, small: str, tmp_path: Path) -> None:
+        path, failing = str(tmp_path / "trace.ndjson"), written(tmp_path, FAILING)
+        first = run("simulate", small, failing, "--virtual", "--json", "--trace", path)
+
+        again = run("simulate", "--replay", path, "--json")
+
+        assert (first.code, again.code) == (1, 1)
+        hashes = [[one["trace_hash"] for one in outcome.objects[0]["runs"]] for outcome in (first, again)]
+        assert hashes[0] == hashes[1]
+        assert len(hashes[0]) == 2
+
+    def test_what_another_version_wrote_is_refused(self, trace: str) -> None:
+        path = Path(trace)
+        first, rest = path.read_bytes().split(b"\n", 1)
+        path.write_bytes(first.replace(b'"shuffle":', b'"stir":') + b"\n" + rest)
+
+        outcome = run("simulate", "--replay", trace)
+
+        assert outcome.code == 2
+        assert f"{trace}: this version knows no option stir of a run" in outcome.err
+
+    @pytest.mark.parametrize("written", ["--trace", "--junit"])
+    def test_what_is_read_is_not_written_over(self, small: str, trace: str, written: str) -> None:
+        for read in (["--replay", trace], [small, "--virtual"]):
+            path = Path(trace if "--replay" in read else small)
+            was = path.read_bytes()
+
+            outcome = run("simulate", *read, written, str(path.parent / "." / path.name))
+
+            assert outcome.code == 2
+            assert f"{written}: {path} is what is read: expected another file" in outcome.err
+            assert path.read_bytes() == was
+
+    def test_two_things_are_not_written_into_one_file(self, small: str, tmp_path: Path) -> None:
+        path = tmp_path / "both"
+
+        outcome = run("simulate", small, "--virtual", "--trace", str(path), "--junit", str(path))
+
+        assert outcome.code == 2
+        assert f"--junit: {path} is what --trace writes: expected another file" in outcome.err
+        assert not path.exists()
+
     def test_what_is_no_trace_is_refused(self, small: str) -> None:
         assert run("simulate", "--replay", small).code == 2
         assert run("simulate", "--replay", "nowhere").code == 2

@@ -16,7 +16,7 @@ from vuemantics_ws.simulation.replaying import (
     other_versions,
     plan_of,
     played,
-    read_trace,
+    read_traces,
     to_trace,
 )
 
@@ -50,11 +50,19 @@ def written(tmp_path: Path, data: bytes) -> Path:
 
 
 def test_a_trace_is_read_as_it_was_written(tmp_path: Path) -> None:
-    trace = read_trace(written(tmp_path, to_trace(head(), records())))
+    (trace,) = read_traces(written(tmp_path, to_trace(head(), records())))
 
     assert trace.played == head()
     assert trace.records == records()
     assert first_difference(trace.records, records()) is None
+
+
+def test_the_traces_of_several_runs_are_read_one_after_the_other(tmp_path: Path) -> None:
+    several = to_trace(head(), records()) + to_trace(head(seed=8), records()) + to_trace(head(seed=9), records())
+
+    traces = read_traces(written(tmp_path, several))
+
+    assert [(trace.played.seed, len(trace.records)) for trace in traces] == [(seed, len(records())) for seed in (7, 8, 9)]
 
 
 def test_the_first_line_says_what_was_played() -> None:
@@ -95,13 +103,14 @@ def test_a_variable_that_is_missing_is_named() -> None:
         (b"", "expected a first line that says what was played"),
         (to_ndjson(records()), "expected a first line that says what was played"),
         (b"no json\n", "expected a record of a run in line 1"),
-        (to_trace(head(), records()) * 2, "expected the trace of one run, got several"),
         (to_trace(head(), records()[:-1]), "it was changed, or is not whole"),
+        (to_trace(head(), records()) + to_trace(head(seed=8), records()[1:]), "it was changed, or is not whole"),
+        (to_ndjson(records()) + to_trace(head(), records()), "expected a first line that says what was played"),
     ],
 )
 def test_what_is_no_trace_is_refused(data: bytes, said: str, tmp_path: Path) -> None:
     with pytest.raises(BadScenario) as refused:
-        read_trace(written(tmp_path, data))
+        read_traces(written(tmp_path, data))
 
     assert str(tmp_path) in refused.value.message
     assert said in refused.value.message
@@ -109,7 +118,7 @@ def test_what_is_no_trace_is_refused(data: bytes, said: str, tmp_path: Path) -> 
 
 def test_a_trace_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadScenario, match="no such file"):
-        read_trace(tmp_path / "nothing")
+        read_traces(tmp_path / "nothing")
 
 
 def test_the_first_record_that_differs_is_shown_with_what_led_to_it() -> None:

@@ -1,5 +1,6 @@
 """``vuemantics-ws simulate``: play scenarios, show them, and judge them."""
 
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -212,17 +213,18 @@ def simulate(
         read_option(option, parse_duration, text) if text is not None else None
         for option, text in (("--time-limit", time_limit), ("--duration", duration))
     )
+    _refuse_to_overwrite({"--trace": trace, "--junit": junit}, [*(scenarios or []), *([replay] if replay else [])])
     visits = clients is not None or bool(follow) or user is not None or duration_s is not None
     turns: Sequence[Turn]
     if virtual or sweep is not None or replay is not None:
         _refuse_of_real_time(context, "--replay" if replay is not None else "--sweep" if sweep is not None else "--virtual")
-        from vuemantics_ws_cli.simulating.wanted_virtual import Wanted, read_replay, read_virtual
+        from vuemantics_ws_cli.simulating.wanted_virtual import Wanted, read_replays, read_virtual
 
         if jobs is not None and sweep is None:
             _refuse("--jobs: expected --sweep, too", "jobs")
         if replay is not None:
             _refuse_of_others(context)
-            turns = [read_replay(replay)]
+            turns = read_replays(replay)
         else:
             turns = read_virtual(scenarios or [], Wanted(seed, sweep, jobs, broker.value if broker else None, shrink))
     else:
@@ -261,6 +263,16 @@ def _refuse_of_others(context: typer.Context) -> None:
         if was_typed(context, name):
             option = "SCENARIO" if name == "scenarios" else f"--{name}"
             _refuse(f"{option}: the trace says itself what was played: expected it or --replay, got both", name)
+
+
+def _refuse_to_overwrite(written: "dict[str, str | None]", read: "list[str]") -> None:
+    """What is read, or written already, nobody writes over."""
+    taken = {os.path.realpath(path): f"{path} is what is read" for path in read}
+    for option, path in written.items():
+        if path is not None:
+            if (real := os.path.realpath(path)) in taken:
+                _refuse(f"{option}: {taken[real]}: expected another file", option.removeprefix("--"))
+            taken[real] = f"{path} is what {option} writes"
 
 
 def _refuse(message: str, name: str) -> NoReturn:

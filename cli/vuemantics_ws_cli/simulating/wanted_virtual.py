@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from vuemantics_ws.simulation.format.amounts import Seeds, read_seeds
 from vuemantics_ws.simulation.format.bundled import resolve_scenario
 from vuemantics_ws.simulation.format.reader import parse_scenario, read_text
 from vuemantics_ws.simulation.planning.plan import make_plan
-from vuemantics_ws.simulation.replaying import plan_of, read_trace
+from vuemantics_ws.simulation.replaying import Trace, plan_of, read_traces
 from vuemantics_ws.simulation.virtual.run import VirtualOptions
 from vuemantics_ws_cli.simulating.replays import ReplayPlay
 from vuemantics_ws_cli.simulating.single import SinglePlay
@@ -23,6 +24,10 @@ from vuemantics_ws_cli.simulating.wanted import refuse_nothing
 
 OF_THE_FILE = "file"
 """What ``--sweep`` is given for the seeds that the scenario names itself."""
+
+
+KNOWN = frozenset(option.name for option in fields(VirtualOptions))
+"""The options that a trace may name."""
 
 
 class Wanted(NamedTuple):
@@ -64,13 +69,19 @@ def _read(scenario: str, wanted: Wanted, options: VirtualOptions, command: Comma
     return SweepPlay(seeds, min(wanted.jobs or cores(), len(seeds)), first, command, wanted.shrink)
 
 
-def read_replay(file: str) -> ReplayPlay:
-    """What a trace says was played, and what was seen.
+def read_replays(file: str) -> list[ReplayPlay]:
+    """What a trace says was played, run by run, and what was seen.
 
     Raises:
-        BadScenario: it is no trace of a run in virtual time, or cannot be played again here.
+        BadScenario: it is no trace of runs in virtual time, or cannot be played again here.
     """
-    trace = read_trace(Path(file))
+    return [_read_replay(trace, file) for trace in read_traces(Path(file))]
+
+
+def _read_replay(trace: Trace, file: str) -> ReplayPlay:
+    unknown = [name for name in trace.played.options if name not in KNOWN]
+    if unknown:
+        raise BadScenario([f"{file}: this version knows no option {unknown[0]} of a run: it was written by another one"])
     try:
         options = convert(trace.played.options, VirtualOptions)
     except ValidationError as error:

@@ -75,11 +75,11 @@ def to_trace(played: Played, records: Iterable[Record]) -> bytes:
     return msgspec.json.encode(played) + b"\n" + to_ndjson(records)
 
 
-def read_trace(path: Path) -> Trace:
-    """What :func:`to_trace` wrote.
+def read_traces(path: Path) -> list[Trace]:
+    """What :func:`to_trace` wrote, of one run or of several one after the other.
 
     Raises:
-        BadScenario: it cannot be read, or is no trace of one run that can be played again.
+        BadScenario: it cannot be read, or is no trace of runs that can be played again.
     """
     try:
         lines = lines_of(path.read_bytes())
@@ -87,14 +87,19 @@ def read_trace(path: Path) -> Trace:
         raise BadScenario([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
     except BadEvent as error:
         raise BadScenario([f"{path}: {error.message}"]) from None
-    records = [line for line in lines if not isinstance(line, Played)]
-    if not lines or not isinstance(lines[0], Played):
+    traces: list[Trace] = []
+    for line in lines:
+        if isinstance(line, Played):
+            traces.append(Trace(line, []))
+        elif traces:
+            traces[-1].records.append(line)
+        else:
+            break
+    if not traces:
         raise BadScenario([f"{path}: expected a first line that says what was played, as --virtual with --trace writes it"])
-    if len(lines) - len(records) > 1:
-        raise BadScenario([f"{path}: expected the trace of one run, got several"])
-    if hash_of(records) != lines[0].trace_hash:
+    if any(hash_of(trace.records) != trace.played.trace_hash for trace in traces):
         raise BadScenario([f"{path}: expected the records that were written, got others: it was changed, or is not whole"])
-    return Trace(lines[0], records)
+    return traces
 
 
 def plan_of(played: Played, environment: Mapping[str, str], *, file: str) -> Plan:
