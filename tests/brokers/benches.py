@@ -54,9 +54,13 @@ class Bench:
         return await self.broker.publish(read(published, owner))
 
     async def watch(self, upload_id: str) -> list[Head | None]:
-        """What the watch found; it has one element once the bench has settled."""
+        """What the watch found, one element, once it has and the bench has settled.
+
+        Heads are read on connections of their own, where what was asked later may be answered sooner.
+        """
         found: list[Head | None] = []
         self.broker.watch(upload_id, found.append)
+        await until(lambda: bool(found))
         await self.settle()
         return found
 

@@ -105,7 +105,7 @@ PLANTED = (
     Planted(
         "documented",
         "another-state-under-the-version",
-        "X got (N, N) of X as queued at 0 %; published was X at N %",
+        "X got (N, N) of X as queued at N %; published was X at N %",
     ),
     Planted(
         "documented",
