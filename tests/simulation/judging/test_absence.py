@@ -5,9 +5,9 @@ import pytest
 from tests.simulation.judging.expecting import CAT, plan, story, violation
 from tests.simulation.judging.histories import Story
 from vuemantics_ws.simulation.format.faults import FaultName
+from vuemantics_ws.simulation.judging.disturbances import RECOVERS_S
 from vuemantics_ws.simulation.judging.expectations import check_expectations
 from vuemantics_ws.simulation.judging.findings import Finding
-from vuemantics_ws.simulation.judging.history import RECOVERS_S
 
 TERMINAL = "terminal: {clients: [desk, phone]}"
 NODE = "faults: [{at: 20ms, do: node.kill, down: 1s}]"

@@ -5,7 +5,7 @@ import pytest
 from tests.simulation.judging.expecting import CAT, both_follow, judged, plan, violation
 from tests.simulation.judging.histories import Story
 from vuemantics_ws.simulation.judging.checkers import convergence, independence, no_seam
-from vuemantics_ws.simulation.judging.history import RECOVERS_S, SOON_S
+from vuemantics_ws.simulation.judging.disturbances import RECOVERS_S, SOON_S
 from vuemantics_ws.simulation.judging.injected import injected
 from vuemantics_ws.simulation.judging.rules import documented
 from vuemantics_ws.simulation.log import NodeExited

@@ -6,7 +6,8 @@ import pytest
 
 from tests.simulation.judging.histories import CAT, DOG, Story
 from vuemantics_ws.simulation.judging.checkers import check_laws
-from vuemantics_ws.simulation.judging.history import SOON_S, History, LiveHistory
+from vuemantics_ws.simulation.judging.disturbances import SOON_S
+from vuemantics_ws.simulation.judging.history import History, LiveHistory
 from vuemantics_ws.simulation.log import Log, Measured
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from tests.simulation.judging.histories import CAT, Story
 from vuemantics_ws.simulation.judging.checkers import check_laws, convergence, independence, no_seam, the_end_arrives
+from vuemantics_ws.simulation.judging.disturbances import RECOVERS_S, SOON_S
 from vuemantics_ws.simulation.judging.findings import Finding
-from vuemantics_ws.simulation.judging.history import RECOVERS_S, SOON_S, History
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.judging.rules import documented, taken
 from vuemantics_ws.simulation.log import NodeExited
 

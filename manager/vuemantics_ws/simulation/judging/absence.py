@@ -2,7 +2,8 @@
 
 import math
 
-from vuemantics_ws.simulation.judging.history import RECOVERS_S, History
+from vuemantics_ws.simulation.judging.disturbances import RECOVERS_S
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient
 

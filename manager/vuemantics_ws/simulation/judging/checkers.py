@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
-from vuemantics_ws.simulation.judging.history import Accepted, History, Window
+from vuemantics_ws.simulation.judging.following import Window
+from vuemantics_ws.simulation.judging.history import History
+from vuemantics_ws.simulation.judging.losses import Accepted
 from vuemantics_ws.simulation.judging.rules import documented, taken
 from vuemantics_ws.simulation.log import Emptied, Measured, Received, Record, Sent
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from vuemantics_ws.simulation.format.expected import Arm
+from vuemantics_ws.simulation.judging.disturbances import SOON_S
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.judging.history import SOON_S, History
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.judging.percentiles import Durations
 from vuemantics_ws.simulation.log import Measured, Published, Record
 from vuemantics_ws.simulation.planning.plan import Plan

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.judging.history import Connection, History, Window
+from vuemantics_ws.simulation.judging.following import Connection, Window
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.judging.percentiles import Durations
 from vuemantics_ws.simulation.log import Opened, Received
 

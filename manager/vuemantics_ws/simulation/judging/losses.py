@@ -5,13 +5,24 @@ somebody, and somebody who follows the upload goes on to be there until the node
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vuemantics_ws.core.upload import Version
+from vuemantics_ws.simulation.judging.following import Window
 from vuemantics_ws.simulation.log import Published
 
-if TYPE_CHECKING:
-    from vuemantics_ws.simulation.judging.history import Accepted, Window
+
+class Accepted(NamedTuple):
+    """An event that its server took. ``at`` is when it said so.
+
+    ``anew``: what was there before had been lost, and it was taken as if nothing had been. A node that knows better tells so,
+    and then this has another version, or was never news.
+    """
+
+    version: Version
+    at: float
+    published: Published
+    anew: bool = False
 
 
 class Loss(NamedTuple):
@@ -26,7 +37,7 @@ class Loss(NamedTuple):
 
 
 def kept(
-    loss: Loss, windows: Iterable["Window"], accepted: Iterable["Accepted"], due_by: Callable[[float], float]
+    loss: Loss, windows: Iterable[Window], accepted: Iterable[Accepted], due_by: Callable[[float], float]
 ) -> Version | None:
     """The newest version of an upload that a node had and gave back; None where there was none.
 

@@ -9,10 +9,11 @@ import msgspec
 
 from vuemantics_ws.simulation.format.expected import Arm
 from vuemantics_ws.simulation.judging.checkers import check_laws
+from vuemantics_ws.simulation.judging.disturbances import SOON_S
 from vuemantics_ws.simulation.judging.expectations import check_expectations
 from vuemantics_ws.simulation.judging.findings import Finding
 from vuemantics_ws.simulation.judging.generator import generator
-from vuemantics_ws.simulation.judging.history import SOON_S, History
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.judging.injected import injected
 from vuemantics_ws.simulation.judging.latency import connect_time, latency_by_entry
 from vuemantics_ws.simulation.judging.percentiles import Durations

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.core.upload import Version
 from vuemantics_ws.messages import UPLOAD_ID_PATTERN
+from vuemantics_ws.simulation.judging.acceptance import shows
+from vuemantics_ws.simulation.judging.disturbances import RECOVERS_S
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge, show
-from vuemantics_ws.simulation.judging.history import RECOVERS_S, History, shows
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Closed, NodeExited, Opened, Published, Received, Sent, Undocumented
 
 _KNOWN_CODES = frozenset(int(code) for code in CloseCode) | {1005, 1006}

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from vuemantics_ws.closing import CloseCode
 from vuemantics_ws.simulation.format.expected import CloseExpected
-from vuemantics_ws.simulation.judging.history import Connection, History
+from vuemantics_ws.simulation.judging.following import Connection
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.planning.plan import Plan
 
 

@@ -18,7 +18,8 @@ from vuemantics_ws.simulation.browser.script import WELL_BEHAVED
 from vuemantics_ws.simulation.browser.tab import Browser
 from vuemantics_ws.simulation.dice import stream
 from vuemantics_ws.simulation.format.networks import NetworkProfile
-from vuemantics_ws.simulation.judging.history import SOON_S, LiveHistory
+from vuemantics_ws.simulation.judging.disturbances import SOON_S
+from vuemantics_ws.simulation.judging.history import LiveHistory
 from vuemantics_ws.simulation.log import Began, ClientFacts, Log, Measured, Record, Settled, UploadFacts
 from vuemantics_ws.simulation.network.lanes import Network, worst_delay_s
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient

@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from vuemantics_ws.core.upload import Version
-from vuemantics_ws.simulation.judging.history import Connection, History
+from vuemantics_ws.simulation.judging.following import Connection
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Published, Received, Sent, Settled, Unsent
 from vuemantics_ws.simulation.planning.plan import Plan, PlannedClient, PlannedUpload
 

@@ -6,7 +6,7 @@ from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.format.expected import CloseExpected
 from vuemantics_ws.simulation.judging.expectations.case import Case, said
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.judging.history import Connection
+from vuemantics_ws.simulation.judging.following import Connection
 from vuemantics_ws.simulation.log import Closed
 
 CUT_OFF = 1006

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from vuemantics_ws.quantities import format_duration
 from vuemantics_ws.simulation.format.expected import HealthExpected
+from vuemantics_ws.simulation.judging.disturbances import Disturbance
 from vuemantics_ws.simulation.judging.expectations.case import Case
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.judging.history import Disturbance
 from vuemantics_ws.simulation.log import Health
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from vuemantics_ws.simulation.format.expected import IndistinguishableExpected
+from vuemantics_ws.simulation.judging.disturbances import SOON_S
 from vuemantics_ws.simulation.judging.expectations.case import Case, said
 from vuemantics_ws.simulation.judging.expectations.latency import format_ms
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.judging.history import SOON_S, Connection
+from vuemantics_ws.simulation.judging.following import Connection
 from vuemantics_ws.simulation.log import Closed, Received, Record, Sent
 
 SAME_CLASS_S = 0.05

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from vuemantics_ws.simulation.format.expected import ReceivedExpected
 from vuemantics_ws.simulation.judging.expectations.case import Case, beyond, bounds, said
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.judging.history import Connection
+from vuemantics_ws.simulation.judging.following import Connection
 from vuemantics_ws.simulation.log import Received
 from vuemantics_ws.simulation.planning.plan import PlannedClient
 

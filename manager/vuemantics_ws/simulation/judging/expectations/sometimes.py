@@ -7,7 +7,8 @@ from itertools import pairwise
 from vuemantics_ws.simulation.format.expected import SometimesExpected
 from vuemantics_ws.simulation.judging.expectations.case import Case, said
 from vuemantics_ws.simulation.judging.findings import Finding, Seen, judge
-from vuemantics_ws.simulation.judging.history import History, Window
+from vuemantics_ws.simulation.judging.following import Window
+from vuemantics_ws.simulation.judging.history import History
 from vuemantics_ws.simulation.log import Measured, Opened, Received
 
 Clients = Collection[str] | None
