@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,13 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked as planted takes long, and is run where somebody asks for it alone."""
+    """What is marked as planted takes long, and is run where somebody asks for it alone.
+
+    Where several processes share the work the files that take long come first, so that none is left alone with one at the end.
+    """
+    if hasattr(config, "workerinput"):
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow") is not None)
+        items.sort(key=lambda item: -slow[item.path])
     if "planted" in config.getoption("markexpr"):
         return
     asked_for = [item for item in items if item.get_closest_marker("planted") is None]

@@ -4,8 +4,10 @@ Everything that needs one of them takes it as an argument, so that a simulation 
 place that reads them from the machine; the linter refuses them everywhere else.
 """
 
+import os
 import random
 import secrets
+import socket
 import time
 import uuid
 from datetime import UTC, datetime
@@ -42,6 +44,16 @@ def timestamp(clock: Clock) -> datetime:
 def system_random() -> random.Random:
     """A generator with a seed of the machine's own. For jitter; never for secrets."""
     return random.Random(secrets.randbits(64))  # noqa: S311
+
+
+def process_id() -> int:
+    """That of this process."""
+    return os.getpid()
+
+
+def host_name() -> str:
+    """What this machine calls itself."""
+    return socket.gethostname()
 
 
 def new_upload_id() -> str:

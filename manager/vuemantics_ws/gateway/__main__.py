@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 
+from vuemantics_ws.ambient import process_id
 from vuemantics_ws.errors import EnvironmentUnfit, OperatorError, VuemanticsError
 from vuemantics_ws.gateway.run import Ready, run
 from vuemantics_ws.gateway.settings import Settings
@@ -41,7 +42,7 @@ def _end_with_stdin() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4_096):  # not through sys.stdin, whose lock nobody else could have at the end
             pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(process_id(), signal.SIGTERM)
 
 
 def _say(ready: Ready) -> None:

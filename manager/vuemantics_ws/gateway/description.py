@@ -1,11 +1,10 @@
 """What a node is and how it does, in its own words: for whoever watches it, and for the other nodes."""
 
-import os
-import socket
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
+from vuemantics_ws.ambient import host_name
 from vuemantics_ws.gateway.inspection import Inspected
 from vuemantics_ws.gateway.settings import Settings
 from vuemantics_ws.gateway.warnings import LAG_SAMPLES
@@ -16,6 +15,8 @@ class Described(Inspected, Protocol):
 
     @property
     def settings(self) -> Settings: ...
+    @property
+    def pid(self) -> int: ...
     @property
     def url(self) -> str: ...
     @property
@@ -30,7 +31,7 @@ def name_of(node: Described) -> str:
     """What people call it: what it was told, else where it is, or that it is the one node that there is."""
     if node.settings.node_name is not None:
         return node.settings.node_name
-    return "node:0" if node.broker.nodes is None else f"{socket.gethostname()}:{node.address[1]}"
+    return "node:0" if node.broker.nodes is None else f"{host_name()}:{node.address[1]}"
 
 
 def describe(node: Described) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _identity(node: Described) -> dict[str, Any]:
         "version": _version(),
         "url": node.url,
         "control": node.control_url,
-        "pid": os.getpid(),
+        "pid": node.pid,
     }
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from vuemantics_ws.ambient import Clock, SystemClock, system_random
+from vuemantics_ws.ambient import Clock, SystemClock, process_id, system_random
 from vuemantics_ws.brokers.base import Broker
 from vuemantics_ws.brokers.memory import MemoryBroker
 from vuemantics_ws.errors import EnvironmentUnfit
@@ -75,7 +74,7 @@ async def serve(settings: Settings, *, ready: Callable[[Ready], None], shares_po
         serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
         await asyncio.wait([serving, asyncio.ensure_future(control.up.wait())], return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
-            ready(Ready(gateway.url, gateway.control_url, os.getpid()))
+            ready(Ready(gateway.url, gateway.control_url, process_id()))
             await stop.wait()
             if gateway.connections:
                 logger.info("saying goodbye to %d connections; a second signal ends it at once", len(gateway.connections))

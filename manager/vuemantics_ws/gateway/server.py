@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.http11 import Request, Response
 
-from vuemantics_ws.ambient import Clock
+from vuemantics_ws.ambient import Clock, process_id
 from vuemantics_ws.brokers.base import Broker, Receipt
 from vuemantics_ws.closing import RELOADING_REASON, CloseCode
 from vuemantics_ws.connection_manager import ConnectionManager
@@ -53,10 +53,16 @@ class Gateway:
 
     ``start`` opens the port; ``stop`` drains and closes it. ``state`` goes from ``starting`` to ``ready`` to ``draining`` to
     ``stopped``.
+
+    Args:
+        pid: of the process that it runs in; by default of this one.
     """
 
-    def __init__(self, settings: Settings, *, secret: str, broker: Broker, clock: Clock, dice: random.Random) -> None:
+    def __init__(
+        self, settings: Settings, *, secret: str, broker: Broker, clock: Clock, dice: random.Random, pid: int | None = None
+    ) -> None:
         self.settings = settings
+        self.pid = process_id() if pid is None else pid
         self.limits: Limits = settings
         self.write_buffer_bytes_max = settings.write_buffer_bytes_max
         self.unsent_bytes_max = settings.unsent_bytes_max

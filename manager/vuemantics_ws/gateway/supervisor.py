@@ -7,13 +7,11 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import os
-import socket
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from vuemantics_ws.ambient import SystemClock
+from vuemantics_ws.ambient import SystemClock, host_name, process_id
 from vuemantics_ws.client.relay import Relay
 from vuemantics_ws.gateway.addresses import url_of
 from vuemantics_ws.gateway.crew import Crew
@@ -70,14 +68,14 @@ async def _serve(settings: Settings, count: int, ready: Callable[[Ready], None])
 
         def describe() -> dict[str, Any]:
             uptime_s = round(clock.monotonic() - began, 3)
-            return {"name": crew.name, "state": crew.state, "control": where, "pid": os.getpid(), "uptime_s": uptime_s}
+            return {"name": crew.name, "state": crew.state, "control": where, "pid": process_id(), "uptime_s": uptime_s}
 
         with Relay(timeout_s=ANSWER_TIMEOUT_S) as relay:
             control = ControlPort(create_supervisor_application(crew, relay, settings, describe))
             serving = asyncio.ensure_future(control.serve(sockets=[control_socket]))
             await asyncio.wait((serving, asyncio.ensure_future(control.up.wait())), return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
-                ready(Ready(url_of("ws", host, port, PATHS[0]), where, os.getpid(), tuple(crew.pids)))
+                ready(Ready(url_of("ws", host, port, PATHS[0]), where, process_id(), tuple(crew.pids)))
                 await stop.wait()
             await crew.stop(at_once)
             control.should_exit = True
@@ -88,7 +86,7 @@ async def _serve(settings: Settings, count: int, ready: Callable[[Ready], None])
 
 def _crew(settings: Settings, count: int, port: int) -> Crew:
     """Workers that share what the supervisor has chosen once."""
-    name = settings.node_name or f"{socket.gethostname()}:{port}"[:NAME_CHARACTERS_MAX]
+    name = settings.node_name or f"{host_name()}:{port}"[:NAME_CHARACTERS_MAX]
     handed = {SECRET_VARIABLE: development_secret()} if settings.development else {}
     return Crew(dataclasses.replace(settings, port=port, control_port=0, node_name=name), count, handed)
 

@@ -1,4 +1,4 @@
-"""Our own code gets no real time and no real chance while virtual time runs; others do."""
+"""Our own code gets no real time, chance and identity while virtual time runs; others do."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import pytest
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from vuemantics_ws.ambient import SystemClock, new_secret, new_upload_id, system_random
+from vuemantics_ws.ambient import SystemClock, host_name, new_secret, new_upload_id, process_id, system_random
 from vuemantics_ws.simulation.clock.guard import guard
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.refusing import NotVirtual
@@ -31,7 +31,7 @@ def guarded(call: Callable[[], Any]) -> Any:
 def as_ours(expression: str) -> Callable[[], Any]:
     """A function that stands in a module of ours."""
     names: dict[str, Any] = {"__name__": "vuemantics_ws.made_up"}
-    exec(f"import os, random, secrets, time, uuid\ndef call(): return {expression}", names)
+    exec(f"import os, random, secrets, socket, time, uuid\ndef call(): return {expression}", names)
     return names["call"]  # type: ignore[no-any-return]
 
 
@@ -45,18 +45,20 @@ DRAWS = [
     *("secrets.choice('ab')", "secrets.randbelow(3)", "os.urandom(4)", "uuid.uuid1()", "uuid.uuid4()"),
 ]
 
+IDENTITIES = ["os.getpid()", "socket.gethostname()"]
 
-@pytest.mark.parametrize("expression", READINGS + DRAWS)
+
+@pytest.mark.parametrize("expression", [*READINGS, *DRAWS, *IDENTITIES])
 def test_ours_may_not(expression: str) -> None:
     with pytest.raises(NotVirtual) as refused:
         guarded(as_ours(expression))
 
-    what = "real time" if expression in READINGS else "real chance"
+    what = "real time" if expression in READINGS else "real identity" if expression in IDENTITIES else "real chance"
     name = expression.partition("(")[0]
     assert str(refused.value).startswith(f"virtual time has no {what} ({name} in vuemantics_ws.made_up): take a ")
 
 
-@pytest.mark.parametrize("expression", [*READINGS, *DRAWS, "time.sleep(0)"])
+@pytest.mark.parametrize("expression", [*READINGS, *DRAWS, *IDENTITIES, "time.sleep(0)"])
 def test_all_is_as_before_afterwards(expression: str) -> None:
     call = as_ours(expression)
 
@@ -65,7 +67,13 @@ def test_all_is_as_before_afterwards(expression: str) -> None:
     call()
 
 
-@pytest.mark.parametrize("call", [SystemClock().wall, SystemClock().monotonic, system_random, new_upload_id, new_secret])
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(SystemClock().wall, SystemClock().monotonic, system_random, new_upload_id, new_secret),
+        *(process_id, host_name),
+    ],
+)
 def test_the_place_where_the_machine_comes_in_is_closed_too(call: Callable[[], object]) -> None:
     with pytest.raises(NotVirtual, match=r"in vuemantics_ws\.ambient"):
         guarded(call)

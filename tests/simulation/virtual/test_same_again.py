@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,16 @@ faults: [{at: 3s, do: node.restart, target: "node:0", down: 1s}]
 expect: [{received: {clients: tab, action: upload_progress, per: upload, min: 1}}]
 """
 """On such a network it shows in which order several were told."""
+
+CUT_OFF = """\
+    server: {nodes: 2, config: {grace: 2s, drain: 1s}}
+    users: {alice: {count: 3}}
+    uploads: [{id: up, owner: alice, count: 3, pipeline: image}]
+    clients: [{id: tab, user: alice, count: 6, join: 0s..1s}]
+    faults:
+      - {at: 3s, do: partition, between: ["node:0", redis], for: 4s}
+"""
+"""What waited meanwhile is counted in bytes."""
 
 EVERYWHERE = [
     Play(AT_ONCE, 1),
@@ -102,6 +113,17 @@ def test_a_run_is_the_same_on_every_python(version: str) -> None:
     there = hashes_elsewhere(EVERYWHERE, hash_seed="random", python=python)
 
     assert there == [play.run().trace_hash for play in EVERYWHERE]
+
+
+def test_what_the_machine_calls_itself_and_the_process_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off, runs = plan(CUT_OFF, duration="1m"), []
+    for pid, host in ((7, "a"), (4_194_304, "a-name-of-some-length")):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
+        runs.append(played(cut_off, VirtualOptions(broker="redis"))[0])
+
+    assert runs[0].report.broken() == []
+    assert runs[0] == runs[1]
 
 
 def test_another_seed_is_another_run() -> None:

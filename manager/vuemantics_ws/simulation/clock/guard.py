@@ -1,8 +1,8 @@
-"""Keeps the machine's time and chance out of what runs in virtual time.
+"""Keeps the machine's time, chance and identity out of what runs in virtual time.
 
-Our own code takes a clock and dice (:mod:`vuemantics_ws.ambient`). Whatever of it reaches for the machine's all the same, by
-way of ambient too, raises. Others may: the libraries that we use, and asyncio. Their time is the machine's; their chance comes
-from dice, so that it is the same in each run.
+Our own code takes a clock, dice and a process id (:mod:`vuemantics_ws.ambient`). Whatever of it reaches for the machine's all
+the same, by way of ambient too, raises. Others may: the libraries that we use, and asyncio. Their time is the machine's; their
+chance comes from dice, so that it is the same in each run.
 
 Not seen are what is written in C, as ``datetime.now``, ``time.localtime()`` and a ``random.Random()`` without a seed, and a
 name that was imported out of its module before, as with ``from time import monotonic``. The linter refuses those.
@@ -32,7 +32,8 @@ Function = Callable[..., Any]
 
 @contextmanager
 def guard(dice: random.Random) -> Iterator[None]:
-    """While it is entered, our own code gets neither time nor chance from the machine, and nobody of this thread sleeps.
+    """While it is entered, our own code gets neither time, chance nor identity from the machine, and nobody of this thread
+    sleeps.
 
     Args:
         dice: what ``secrets``, ``os.urandom`` and the functions of ``random`` draw from when others call them.
@@ -62,6 +63,9 @@ def _guarded(dice: random.Random, thread: int) -> Iterator[tuple[str, str, Funct
     for name in TIME:
         yield "time", name, _for_others(_original("time", name), "time", f"time.{name}", _TAKE_A_CLOCK, thread)
     yield "time", "sleep", _for_nobody(_original("time", "sleep"), thread)
+    for module, name in (("os", "getpid"), ("socket", "gethostname")):
+        instead = "take it as an argument: what it is differs in length, and so in what a message of it takes"
+        yield module, name, _for_others(_original(module, name), "identity", f"{module}.{name}", instead, thread)
     for name, original in vars(random).items():
         if isinstance(getattr(original, "__self__", None), random.Random):  # a function of the one that all share
             yield "random", name, _for_others(original, "chance", f"random.{name}", _TAKE_DICE, thread)

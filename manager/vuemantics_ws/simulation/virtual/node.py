@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_PORT = 8_001
+PIDS_PER_NODE = 1_000
+"""Each start of a node is another process."""
+
 WAY_S = Spread(0.00005, 0.002)
 """What a request to a control port takes to get there, and what the answer takes."""
 
@@ -101,6 +104,7 @@ class VirtualNode:
             broker=self._make_broker(self.name, self._starts, self.clock, settings),
             clock=self.clock,
             dice=stream(self._seed, f"{self.name}/{self._starts}", "gateway"),
+            pid=self.settings.port * PIDS_PER_NODE + self._starts,
         )
         await gateway.start(opens=self._network.opens(self.name))
         return gateway
