@@ -2,7 +2,7 @@
 
 Our own code takes a clock, dice and a process id (:mod:`vuemantics_ws.ambient`). Whatever of it reaches for the machine's all
 the same, by way of ambient too, raises. Others may: the libraries that we use, and asyncio. Their time is the machine's; their
-chance comes from dice, so that it is the same in each run.
+chance comes from dice, so that it is the same in each run. An identity has a length, and so has the message that it is in.
 
 Not seen are what is written in C, as ``datetime.now``, ``time.localtime()`` and a ``random.Random()`` without a seed, and a
 name that was imported out of its module before, as with ``from time import monotonic``. The linter refuses those.
@@ -63,8 +63,7 @@ def _guarded(dice: random.Random, thread: int) -> Iterator[tuple[str, str, Funct
     for name in TIME:
         yield "time", name, _for_others(_original("time", name), "time", f"time.{name}", _TAKE_A_CLOCK, thread)
     yield "time", "sleep", _for_nobody(_original("time", "sleep"), thread)
-    for module, name in (("os", "getpid"), ("socket", "gethostname")):
-        instead = "take it as an argument: what it is differs in length, and so in what a message of it takes"
+    for module, name, instead in (("os", "getpid", "take a process id"), ("socket", "gethostname", "take a name")):
         yield module, name, _for_others(_original(module, name), "identity", f"{module}.{name}", instead, thread)
     for name, original in vars(random).items():
         if isinstance(getattr(original, "__self__", None), random.Random):  # a function of the one that all share
