@@ -70,7 +70,7 @@ def workers(redis: RedisServer, state: Path, *options: str) -> Iterator[Workers]
 
 def alive(pids: list[int]) -> list[int]:
     """Those of the processes that have not ended."""
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    return [pid for pid in pids if not has_ended(pid)]
 
 
 @contextlib.contextmanager
@@ -474,7 +474,7 @@ def test_with_tables_what_workers_log_waits_until_these_end(redis: RedisServer, 
         children = psutil.Process(shown.process.pid).children()
         worker = next(child for child in children if "vuemantics_ws.gateway" in child.cmdline())
         worker.kill()
-        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, WITHIN_S)
+        wait_until(lambda: has_ended(worker.pid), WITHIN_S)
         assert b"SIGKILL" not in shown.written
 
         shown.press("q")
@@ -482,6 +482,13 @@ def test_with_tables_what_workers_log_waits_until_these_end(redis: RedisServer, 
         shown.shows("is ready", "workers", "ended with SIGKILL: it starts again at once")
         shown.press("\x03")
         assert shown.ended() == 0
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def is_gone(socket: ClientConnection) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.playing import of, plan, played
+from tests.simulation.playing import not_held, of, plan, played
 from tests.simulation.test_world import node_pids
 from vuemantics_ws.errors import BadScenario, EnvironmentUnfit
 from vuemantics_ws.simulation.log import Emptied, FaultBegan, FaultEnded, Health, NodeExited, Opened, Published, Unsent
@@ -51,7 +51,7 @@ def test_a_redis_that_hangs_dies_and_loses_its_data_costs_nobody_an_end() -> Non
         )
     )
 
-    assert report.broken() == []
+    assert not_held(report) == []
     assert [fault.do for fault in report.faults] == ["redis.kill_pubsub", "redis.hang", "redis.down", "redis.restart"]
     assert len(of(log, Opened)) == 12
     assert {opened.node for opened in of(log, Opened)} == {"node:0", "node:1"}
@@ -74,7 +74,7 @@ def test_who_was_on_a_node_that_is_killed_or_replaced_goes_on_at_another() -> No
         )
     )
 
-    assert report.broken() == []
+    assert not_held(report) == []
     exits = [(record.node, record.code, record.killed) for record in of(log, NodeExited)]
     assert exits[:2] == [("node:0", 0, False), ("node:1", -9, True)]
     assert sorted(exits[2:]) == [("node:0", 0, False), ("node:1", 0, False)]
@@ -87,7 +87,7 @@ def test_a_node_that_is_cut_off_from_redis_says_so_and_its_neighbour_goes_on() -
         plan(broken("{at: 1s, do: partition, between: ['node:0', redis], for: 6s}"), duration="40s"),
     )
 
-    assert report.broken() == []
+    assert not_held(report) == []
     assert {health.node for health in of(log, Health) if health.state == "degraded"} == {"node:0"}
     (ended,) = of(log, FaultEnded)
     assert ended.evidence is not None
@@ -101,7 +101,7 @@ def test_what_plain_publishers_say_to_redis_is_adopted_and_what_they_say_while_n
 
     report, log = played(plan(broken("{at: 1s, do: redis.kill_pubsub}", head=head, expect=expected), duration="40s"))
 
-    assert report.broken() == []
+    assert not_held(report) == []
     assert len(of(log, Published)) == 12 * 6
     accepted = [published for published in of(log, Published) if published.verdict == "accepted"]
     assert len(accepted) > 50
@@ -133,7 +133,7 @@ def test_what_befalls_clients_and_a_node_that_stands_still_needs_no_redis() -> N
         )
     )
 
-    assert report.broken() == []
+    assert not_held(report) == []
     assert [began.evidence for began in of(log, FaultBegan)] == [
         "8 connections were reset",
         "4 clients are on another network",
@@ -158,7 +158,7 @@ def test_a_tab_that_a_fault_kept_from_asking_need_not_learn_of_what_it_never_ask
 
     report, log = played(plan(broken(fault, head=AWAY, expect="{terminal: {within: 1s}}"), duration="40s"))
 
-    assert report.broken() == []
+    assert not_held(report) == []
     assert [record.client for record in of(log, Unsent)] == ["tab"]
     (terminal,) = report.expectations
     assert (terminal.samples, terminal.figures) == (1, {"never_asked_while_away": 1})
@@ -174,7 +174,7 @@ def test_a_fault_of_which_nothing_is_seen_fails_the_run() -> None:
         )
     )
 
-    assert [finding.name for finding in report.broken()] == ["faults"]
+    assert [finding.name for finding in not_held(report)] == ["faults"]
 
 
 def test_what_cannot_happen_to_a_server_that_is_not_ours_is_refused() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.simulation.playing import by_client, of, plan, played
+from tests.simulation.playing import by_client, not_held, of, plan, played
 from vuemantics_ws.simulation.log import (
     Began,
     Closed,
@@ -43,7 +43,7 @@ def test_the_handshake_and_all_that_follows_passes_through_the_network() -> None
     )
 
     opened = {record.client: record for record in of(log, Opened)}
-    assert report.broken() == []
+    assert not_held(report) == []
     assert opened["far"].dialed_at is not None
     assert opened["far"].at - opened["far"].dialed_at >= 0.4, "a round trip to connect, and one for the upgrade"
     assert opened["near"].at < 0.3
@@ -72,7 +72,7 @@ def test_a_narrow_network_fills_the_servers_outbox_and_the_end_arrives_all_the_s
     )
 
     counters = of(log, Measured)[-1].counters
-    assert report.broken() == []
+    assert not_held(report) == []
     assert counters["conflated"] > 0
     assert counters["events.accepted"] == 40 * 41
     assert max(record.tables["outbox_bytes"] for record in of(log, Measured)) > 0
@@ -98,7 +98,7 @@ def test_in_a_blackhole_nothing_comes_and_afterwards_the_newest_state_does() -> 
     )
 
     states = [record.at for record in by_client(log, Received, "tab") if record.is_state]
-    assert report.broken() == []
+    assert not_held(report) == []
     assert [at for at in states if 0.82 < at < 1.38] == []
     assert max(after - before for before, after in pairwise(states)) > 0.5
 
@@ -119,7 +119,7 @@ def test_a_reset_cuts_the_tab_which_comes_back_when_it_can() -> None:
     )
 
     cuts = [record for record in by_client(log, Closed, "tab") if record.by == "network"]
-    assert report.broken() == []
+    assert not_held(report) == []
     assert len(cuts) >= 2
     assert {record.code for record in cuts} == {1006}
     assert cuts[0].at == pytest.approx(0.7, abs=0.1)
@@ -145,7 +145,7 @@ def test_whoever_stops_reading_goes_on_with_the_newest_state() -> None:
     )
 
     states = [record.at for record in by_client(log, Received, "pauses") if record.is_state]
-    assert report.broken() == []
+    assert not_held(report) == []
     assert [at for at in states if 0.6 < at < 2.4] == []
     assert of(log, Measured)[-1].counters["conflated"] > 0
 
@@ -170,7 +170,7 @@ def test_whoever_never_reads_again_hears_of_its_end_through_the_kernel() -> None
     )
 
     (closed,) = by_client(log, Closed, "dead")
-    assert report.broken() == []
+    assert not_held(report) == []
     assert (closed.code, closed.by) == (1006, "network")
     assert closed.at < of(log, Settled)[0].at
     assert of(log, Measured)[-1].counters["closes.4008"] == 1
@@ -198,7 +198,7 @@ def test_a_messy_workers_slips_are_published_as_they_were_planned() -> None:
     events = [event for upload in world.uploads for event in upload.events]
     published = of(log, Published)
     verdicts = Counter(record.verdict for record in published)
-    assert report.broken() == []
+    assert not_held(report) == []
     assert len(published) == len(events)
     assert sum(record.messy for record in published) == sum(event.messy for event in events) > 0
     assert verdicts["duplicate"] > 0, "a copy is the same bytes, its timestamp, too"

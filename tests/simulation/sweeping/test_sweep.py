@@ -1,5 +1,6 @@
 """Many seeds: the lowest that fails is found whoever plays it, and nothing is left behind."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -11,7 +12,7 @@ from vuemantics_ws.errors import BadScenario
 from vuemantics_ws.simulation.log import Log
 from vuemantics_ws.simulation.planning.plan import Plan
 from vuemantics_ws.simulation.sweeping.sweep import Progress, sweep
-from vuemantics_ws.simulation.sweeping.workers import WorkerDied
+from vuemantics_ws.simulation.sweeping.workers import Order, Worker, WorkerDied
 from vuemantics_ws.simulation.virtual import run
 
 
@@ -108,6 +109,25 @@ class TestProcesses:
 
         with pytest.raises(WorkerDied, match=r"^the process that played seeds? \d+( to \d+)? was ended by SIGKILL$"):
             sweep(SMALL, range(1, 1_000_000), jobs=2, told=kill_one)
+
+        assert workers() == []
+
+    def test_one_that_is_ended_is_outlasted_whoever_is_in_a_hurry(self) -> None:
+        async def main() -> None:
+            started = asyncio.Event()
+
+            async def work() -> None:
+                async with Worker(Order(SMALL, run.VirtualOptions())):
+                    started.set()
+                    await asyncio.Event().wait()
+
+            working = asyncio.create_task(work())
+            await started.wait()
+            while not working.done():
+                working.cancel()
+                await asyncio.sleep(0)
+
+        asyncio.run(main())
 
         assert workers() == []
 

@@ -111,9 +111,9 @@ class _Spreading:
             return
         self._failed = outcome.seed
         self._left = self._left[:0]
-        for task, seed in self._at.items():
-            if seed > outcome.seed:
-                task.cancel()
+        for task in [task for task, seed in self._at.items() if seed > outcome.seed]:
+            del self._at[task]
+            task.cancel()
 
     def _chunk(self) -> int:
         """How many seeds are given at once: fewer towards the end, so that nobody waits long for the last to end."""
@@ -151,7 +151,7 @@ class Worker:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await _outlast(process)
 
     async def play(self, seeds: range) -> AsyncIterator[Outcome]:
         """The outcome of each, in order; after one that fails no more.
@@ -177,6 +177,18 @@ class Worker:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(what) + b"\n")
+
+
+async def _outlast(process: asyncio.subprocess.Process) -> None:
+    """Wait until it has ended, whoever cancels that: nobody else would."""
+    waiting, cancelled = asyncio.ensure_future(process.wait()), False
+    while not waiting.done():
+        try:
+            await asyncio.wait([waiting])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def _how(code: int) -> str:
