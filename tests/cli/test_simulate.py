@@ -307,8 +307,11 @@ class TestRuns:
         with os.fdopen(its_end):
             assert select.select([its_end], [], [], 20) == ([its_end], [], [])
 
-    def test_a_terminal_gets_tables_that_move(self, scenario: Path) -> None:
-        shown = on_a_terminal("simulate", str(scenario))
+    def test_a_terminal_gets_tables_that_move(self, tmp_path: Path) -> None:
+        """For a while nothing moves, so that a machine that is busy draws it, too."""
+        path = written(tmp_path, SMALL.replace("queued, for: 100ms", "queued, for: 2s"))
+
+        shown = on_a_terminal("simulate", path)
 
         assert "0 of 1 uploads ended" in shown
         assert "1 of 1 uploads ended" in shown
