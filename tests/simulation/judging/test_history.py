@@ -1,5 +1,7 @@
 """A history that grows with its log is the same as one that is made of the whole."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -80,3 +82,18 @@ def test_what_is_watched_is_not_forgotten() -> None:
     broken = [law.name for law in check_laws(story.waits().is_over().history()) if law.verdict == "violated"]
 
     assert "no seam" in broken
+
+
+def test_it_goes_when_nobody_has_it_any_more_and_needs_no_collector() -> None:
+    """Where one run follows the other, the collector leaves out what was there before: it would never look at it."""
+    log = Log(told().records)
+    live = LiveHistory(log)
+    assert list(live.history.owed())
+    histories = [weakref.ref(History(log)), weakref.ref(live.history)]
+
+    gc.disable()
+    try:
+        del log, live
+        assert [history() for history in histories] == [None, None]
+    finally:
+        gc.enable()

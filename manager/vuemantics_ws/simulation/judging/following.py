@@ -6,7 +6,7 @@ not decide whether a follow was in place (everybody had been gone for the grace 
 got is judged, and nothing is owed to it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,8 +74,18 @@ class Following:
         self._left_at: dict[str, float] = {}
         self._uncertain: set[str] = set()
 
-    def windows_of(self, upload_id: str) -> Iterable[Window]:
-        return self._windows_of.get(upload_id, ())
+    def gives(self, user: str, upload_id: str) -> bool:
+        """Whether the access rule gives the user this upload."""
+        upload = self._began.uploads.get(upload_id)
+        return upload is not None and (self._began.access == "open" or upload.owner == user)
+
+    def owed(self, upload_id: str) -> Iterator[Window]:
+        """The windows in which the server owes somebody this upload."""
+        return (window for window in self._windows_of.get(upload_id, ()) if self.is_owed(window))
+
+    def is_owed(self, window: Window) -> bool:
+        """Whether a follow is in place, and the access rule gives the upload."""
+        return window.certain and self.gives(window.connection.user, window.upload_id)
 
     def distrust(self, user: str) -> None:
         """From now on nobody can say what the user follows."""

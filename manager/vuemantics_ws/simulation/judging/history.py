@@ -56,25 +56,12 @@ class History:
         self._of_kind: dict[type[Any], list[Any]] = {Began: [began]}
         self._disturbances = Disturbances()
         self._following = Following(began)
-        self._acceptance = Acceptance(stall_after_s=began.stall_after_s, owed=self._owed, due_by=self.due_by)
+        self._acceptance = Acceptance(
+            stall_after_s=began.stall_after_s, owed=self._following.owed, due_by=self._disturbances.due_by
+        )
         self.faults = self._disturbances.faults
         self.connections = self._following.connections
         self.windows = self._following.windows
-        self._takes: dict[type[Record], Callable[[Any], None]] = {
-            Opened: self._following.open,
-            Authenticated: self._following.join,
-            Sent: self._following.ask,
-            Unsent: self._drop,
-            Unreachable: self._miss,
-            Received: self._receive,
-            Undocumented: self._following.note,
-            Closed: self._following.leave,
-            Published: self._publish,
-            Measured: self._disturbances.measure,
-            NodeExited: self._exit,
-            FaultBegan: self._begin_fault,
-            FaultEnded: self._disturbances.end,
-        }
         for record in taken:
             self.take(record)
 
@@ -103,9 +90,9 @@ class History:
         else:
             of_kind.append(record)
         self._acceptance.goes_on()
-        take = self._takes.get(kind)
+        take = _TAKES.get(kind)
         if take is not None:
-            take(record)
+            take(self, record)
 
     def of(self, kind: type[R]) -> Sequence[R]:
         """All records of one kind, in the order of the log."""
@@ -113,11 +100,6 @@ class History:
 
     def upload(self, upload_id: str) -> UploadFacts | None:
         return self.began.uploads.get(upload_id)
-
-    def gives(self, user: str, upload_id: str) -> bool:
-        """Whether the access rule gives the user this upload."""
-        upload = self.upload(upload_id)
-        return upload is not None and (self.began.access == "open" or upload.owner == user)
 
     # What was taken, see Acceptance.
 
@@ -149,9 +131,12 @@ class History:
 
     # Who is owed what, see Following.
 
+    def gives(self, user: str, upload_id: str) -> bool:
+        return self._following.gives(user, upload_id)
+
     def owed(self) -> Iterable[Window]:
-        """The windows in which the server owes something: a follow is in place, and the access rule gives the upload."""
-        return (window for window in self.windows if self._is_owed(window))
+        """The windows in which the server owes something."""
+        return filter(self._following.is_owed, self.windows)
 
     def end_of(self, window: Window) -> float:
         return self.ends_at if window.end is None else window.end
@@ -183,12 +168,6 @@ class History:
         if not found or found[-1] is not until:
             found.append(until)
         return found[-last:]
-
-    def _owed(self, upload_id: str) -> Iterable[Window]:
-        return (window for window in self._following.windows_of(upload_id) if self._is_owed(window))
-
-    def _is_owed(self, window: Window) -> bool:
-        return window.certain and self.gives(window.connection.user, window.upload_id)
 
     # One record after the other.
 
@@ -230,6 +209,24 @@ class History:
             for connection in self.connections.values():
                 if connection.node == record.node and (connection.closed is None or connection.closed.at >= lost_at):
                     self._following.distrust(connection.user)
+
+
+_TAKES: dict[type[Record], Callable[[History, Any], None]] = {
+    Opened: lambda history, record: history._following.open(record),
+    Authenticated: lambda history, record: history._following.join(record),
+    Sent: lambda history, record: history._following.ask(record),
+    Unsent: History._drop,
+    Unreachable: History._miss,
+    Received: History._receive,
+    Undocumented: lambda history, record: history._following.note(record),
+    Closed: lambda history, record: history._following.leave(record),
+    Published: History._publish,
+    Measured: lambda history, record: history._disturbances.measure(record),
+    NodeExited: History._exit,
+    FaultBegan: History._begin_fault,
+    FaultEnded: lambda history, record: history._disturbances.end(record),
+}
+"""What each kind of record is for. Bound to no history, which would then refer to itself, and long be kept."""
 
 
 class LiveHistory:
