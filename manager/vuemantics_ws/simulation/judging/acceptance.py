@@ -21,7 +21,7 @@ class Acceptance:
     def __init__(
         self, *, stall_after_s: float, owed: Callable[[str], Iterable[Window]], due_by: Callable[[float], float]
     ) -> None:
-        self.losses: list[Loss] = []
+        self._losses: list[Loss] = []
         self._stall_after_s = stall_after_s
         self._owed = owed
         self._due_by = due_by
@@ -35,7 +35,7 @@ class Acceptance:
 
     def newest(self, upload_id: str, *, by: float) -> Accepted | None:
         """The newest of what the server had answered by then. None where that may have been lost since."""
-        newest = self._newest_of_what_was_kept(upload_id) if self.losses else self._newest.get(upload_id, [])
+        newest = self._newest_of_what_was_kept(upload_id) if self._losses else self._newest.get(upload_id, [])
         place = bisect.bisect_right(newest, by, key=lambda accepted: accepted.at)
         if not place or self.may_be_lost(newest[place - 1].published, by=by):
             return None
@@ -43,13 +43,13 @@ class Acceptance:
 
     def may_be_lost(self, event: Published, *, by: float) -> bool:
         """Whether an event that was taken may be gone by then, from Redis and from all nodes."""
-        return any(loss.befalls(event, by=by) and not self._is_kept(event, loss) for loss in self.losses)
+        return any(loss.befalls(event, by=by) and not self._is_kept(event, loss) for loss in self._losses)
 
     def may_be_unknown(self, event: Published, to: Published) -> bool:
         """Whether an event may have been judged without an earlier one: that was lost, or no node had given it back yet."""
         return any(
             loss.befalls(event, by=to.at) and (to.sent_at <= self._due_by(loss.at) or not self._is_kept(event, loss))
-            for loss in self.losses
+            for loss in self._losses
         )
 
     def is_shown(self, owed: Accepted, state: Received) -> bool:
@@ -63,11 +63,11 @@ class Acceptance:
 
     def has_lost_data(self, *, by: float) -> bool:
         """Whether an event may have come to have two versions by then, which is so where the judge has forgotten it."""
-        return any(loss.at <= by for loss in self.losses)
+        return any(loss.at <= by for loss in self._losses)
 
     # One record after the other.
 
-    def publish(self, record: Published) -> None:
+    def take(self, record: Published) -> None:
         if record.verdict not in ("accepted", "duplicate") or record.version is None:
             return
         newest = self._newest.get(record.upload_id)
@@ -89,8 +89,11 @@ class Acceptance:
         if is_next and not last.terminal and record.at - last.sent_at >= self._stall_after_s:
             self._accept(_as_published(record, upload_id, version), version)
 
+    def lose(self, loss: Loss) -> None:
+        self._losses.append(loss)
+
     def goes_on(self) -> None:
-        """There is more in the log: what was kept may be more."""
+        """There is more in the log, and so more may have been kept."""
         self._kept.clear()
 
     def _accept(self, record: Published, version: Version) -> None:

@@ -45,7 +45,6 @@ class History:
             raise ValueError("expected a log that begins with its Began")
         self.began: Began = began
         self.records: list[Record] = [began]
-        self.published: list[Published] = []
         self.unreachable: dict[str, list[Unreachable]] = {}
         """By client: its tries to connect that came to nothing."""
         self.unsent: dict[tuple[str, str], Unsent] = {}
@@ -69,6 +68,11 @@ class History:
     def ends_at(self) -> float:
         """The time of the last record."""
         return self.records[-1].at
+
+    @property
+    def published(self) -> Sequence[Published]:
+        """Every try, in the order of the answers."""
+        return self.of(Published)
 
     @property
     def joined(self) -> int:
@@ -183,16 +187,12 @@ class History:
         if record.terminal:
             self._acceptance.presume(record)
 
-    def _publish(self, record: Published) -> None:
-        self.published.append(record)
-        self._acceptance.publish(record)
-
     def _begin_fault(self, record: FaultBegan) -> None:
         self._disturbances.begin(record)
         if record.loses_data:  # nobody is there who knows what those follow who are away
             self.loses_data = True
             self._lost_data_at = record.at
-            self._acceptance.losses.append(Loss(record.at, record.at - record.behind_s if record.behind_s else -math.inf))
+            self._acceptance.lose(Loss(record.at, record.at - record.behind_s if record.behind_s else -math.inf))
             self._following.distrust_whoever_is_away()
 
     def _exit(self, record: NodeExited) -> None:
@@ -220,7 +220,7 @@ _TAKES: dict[type[Record], Callable[[History, Any], None]] = {
     Received: History._receive,
     Undocumented: lambda history, record: history._following.note(record),
     Closed: lambda history, record: history._following.leave(record),
-    Published: History._publish,
+    Published: lambda history, record: history._acceptance.take(record),
     Measured: lambda history, record: history._disturbances.measure(record),
     NodeExited: History._exit,
     FaultBegan: History._begin_fault,
