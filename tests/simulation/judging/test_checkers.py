@@ -151,7 +151,7 @@ BROKEN: dict[str, tuple[Law, Story, str]] = {
     ),
     "a state that is denied": (
         no_seam,
-        Story().publishes(CAT, 1, 1).joins("desk").follows("desk", CAT, known=False).gets("desk", CAT, 1, 2),
+        Story().publishes(CAT, 1, 1).waits().joins("desk").follows("desk", CAT, known=False).gets("desk", CAT, 1, 2),
         "was told that nothing is known of cat",
     ),
     "a returning tab that gets nothing": (
@@ -604,6 +604,27 @@ def test_what_a_tab_gets_because_another_asked_is_as_old_as_that_other_ones_ques
     story.gets("desk", CAT, 1, 2).gets("phone", CAT, 1, 2).waits()
 
     assert no_seam(story.history()).verdict == "held"
+
+
+def test_what_another_node_took_just_before_a_question_may_come_just_after_the_answer() -> None:
+    def asked(after_s: float, *, known: bool) -> Story:
+        story = Story().publishes(CAT, 1, 1).waits().joins("desk").publishes(CAT, 1, 2).waits(after_s)
+        story.follows("desk", CAT, known=known)
+        return story.gets("desk", CAT, 1, 1) if known else story
+
+    for known in (True, False):
+        assert no_seam(asked(0.0, known=known).gets("desk", CAT, 1, 2).waits().history()).verdict == "held"
+        assert no_seam(asked(1.5, known=known).gets("desk", CAT, 1, 2).waits().history()).verdict == "violated"
+        assert no_seam(asked(0.0, known=known).waits().history()).verdict == "violated"
+
+
+def test_a_state_may_come_before_the_answer_to_its_publisher_where_its_reader_goes_meanwhile() -> None:
+    def left(after_s: float) -> Story:
+        story = Story().joins("desk").follows("desk", CAT).publishes(CAT, 1, 1).gets("desk", CAT, 1, 1).waits()
+        return story.gets("desk", CAT, 1, 2).waits(after_s).leaves("desk").publishes(CAT, 1, 2).waits()
+
+    assert convergence(left(0.0).history()).verdict == "held"
+    assert convergence(left(1.5).history()).verdict == "violated"
 
 
 def test_an_end_that_the_server_makes_of_a_silent_upload_is_as_good_as_published() -> None:

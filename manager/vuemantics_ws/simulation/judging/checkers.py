@@ -117,7 +117,7 @@ def _order(history: History) -> Iterator[Seen]:
 def _convergence(history: History) -> Iterator[Seen]:
     for window, newest in _quiet_ends(history):
         last = window.states[-1] if window.states else None
-        if last is None or not history.is_shown(newest, last):
+        if last is None or not (history.is_shown(newest, last) or _is_ahead(history, window, newest, last)):
             got = f"the last it got is {show(last)}" if last else "it got nothing"
             yield _seen(
                 window,
@@ -126,6 +126,12 @@ def _convergence(history: History) -> Iterator[Seen]:
             )
         else:
             yield _seen(window, last, None)
+
+
+def _is_ahead(history: History, window: Window, newest: Accepted, last: Received) -> bool:
+    """Whether a state came just before the window ended, of an event whose publisher had no answer yet."""
+    is_newer = last.version is not None and last.version > newest.version
+    return is_newer and history.end_of(window) < history.due_by(last.at)
 
 
 def _the_end_arrives(history: History) -> Iterator[Seen]:
@@ -158,18 +164,17 @@ def _no_seam(history: History) -> Iterator[Seen]:
     for window in history.owed():
         if window.cause == "unknown":
             continue
-        before = history.newest(window.upload_id, by=window.asked_at)
+        before = _was_withheld(history, window)
         joined = history.newest(window.upload_id, by=window.start)
         lasted = history.end_of(window) >= history.due_by(max(window.start, history.reads_since(window)))
-        calm = not history.is_disturbed(window.asked_at) and not history.is_disturbed(window.start)
         first = window.states[0] if window.states else None
         wrong = None
         record: Record | None = first
         what = _what(history, window)
-        if calm and before is not None and window.known is False:
+        if before is not None and window.known is False:
             wrong = f"{_who(window)} was told that nothing is known of {what}, which was at {show(before.published)}"
             record = _answer(window) or before.published
-        elif calm and before is not None and first is not None and first.version is not None and first.version < before.version:
+        elif before is not None and first is not None:
             wrong = f"{_who(window)} began with {show(first)} of {what}, which was at {show(before.published)}"
         elif first is None and (joined is not None or window.known) and lasted:
             wrong = f"{_who(window)} joined and never got the state of {what}"
@@ -179,6 +184,23 @@ def _no_seam(history: History) -> Iterator[Seen]:
         yield from _twice(history, window)
         if record is not None:
             yield _seen(window, record, wrong)
+
+
+def _was_withheld(history: History, window: Window) -> Accepted | None:
+    """The newest state when the connection asked, where it was told of an older one, or of none.
+
+    What another node has judged comes to a node that watches the upload a moment later: where it just had been, and came soon,
+    nothing was withheld.
+    """
+    newest = history.newest(window.upload_id, by=window.asked_at)
+    if newest is None or history.is_disturbed(window.asked_at) or history.is_disturbed(window.start):
+        return None
+    first = window.states[0].version if window.states else None
+    if window.known is not False and (first is None or first >= newest.version):
+        return None
+    due = history.due_by(newest.at)
+    came = any(state.version is not None and state.version >= newest.version and state.at <= due for state in window.states)
+    return None if came and window.asked_at <= due else newest
 
 
 def _reached(history: History, window: Window, owed: Accepted) -> bool:
