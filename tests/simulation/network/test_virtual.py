@@ -275,6 +275,28 @@ def test_an_outage_may_cut_what_is_connected() -> None:
     run_virtually(main)
 
 
+def test_who_is_cut_off_before_the_server_has_heard_of_it_was_never_there() -> None:
+    async def main(network: VirtualNetwork) -> None:
+        world = await World(network).start()
+        outage = {"every": "10s", "for": "5s", "how": "reset"}
+        by = Network(profile(latency="10ms", outage=outage), seed=1, client="tab")
+        await asyncio.sleep(9.975)
+        client = await world.dial(by=by)
+        assert now() == pytest.approx(9.995), "the third packet is on its way"
+
+        client.transport.write(b"lost")
+        await client.lost()
+
+        await asyncio.sleep(1)
+        assert client.heard == ["made", "lost: ConnectionResetError"]
+        assert world.ends.all == []
+        await asyncio.sleep(5)
+        await world.dial(by=by)
+        await world.ends.first()
+
+    run_virtually(main)
+
+
 def test_nothing_passes_a_barrier_and_nobody_is_told() -> None:
     async def main(network: VirtualNetwork) -> None:
         world = await World(network, keeps_open=True).start()
