@@ -275,7 +275,7 @@ def test_an_outage_may_cut_what_is_connected() -> None:
     run_virtually(main)
 
 
-def test_who_is_cut_off_before_the_server_has_heard_of_it_was_never_there() -> None:
+def test_who_is_cut_off_before_the_server_has_heard_of_it_was_never_there(caplog: pytest.LogCaptureFixture) -> None:
     async def main(network: VirtualNetwork) -> None:
         world = await World(network).start()
         outage = {"every": "10s", "for": "5s", "how": "reset"}
@@ -295,6 +295,8 @@ def test_who_is_cut_off_before_the_server_has_heard_of_it_was_never_there() -> N
         await world.ends.first()
 
     run_virtually(main)
+
+    assert caplog.records == []
 
 
 def test_nothing_passes_a_barrier_and_nobody_is_told() -> None:
