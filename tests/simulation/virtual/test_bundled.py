@@ -6,14 +6,14 @@ from tests.simulation.virtual.playing import LONG, bundled, played
 from vuemantics_ws.simulation.format.bundled import bundled_names
 from vuemantics_ws.simulation.virtual.run import VirtualOptions
 
-VERY_LONG = {"evening", "survive"}
-"""They take half a minute and more, and once is enough."""
+ONCE = {"bulk-drop", "crowd", "evening", "slow-consumer", "survive"}
+"""They take up to half a minute, and once is enough, around what they are played around by default."""
 
 EITHER = [
     pytest.param(name, broker, marks=[pytest.mark.slow] if name in LONG else [])
     for name in bundled_names()
     for broker in ("simulated", "redis")
-    if name not in VERY_LONG
+    if name not in ONCE
 ]
 
 
@@ -25,6 +25,6 @@ def test_it_holds_around_either_broker(name: str, broker: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(VERY_LONG))
+@pytest.mark.parametrize("name", sorted(ONCE))
 def test_what_takes_long_holds(name: str) -> None:
     assert played(bundled(name))[0].report.broken() == []
