@@ -17,7 +17,7 @@ import pytest
 from vuemantics_ws.simulation.clock import guard, interrupts, loop, running
 from vuemantics_ws.simulation.clock.loop import VirtualLoop
 from vuemantics_ws.simulation.clock.process import Process
-from vuemantics_ws.simulation.clock.running import run_virtually
+from vuemantics_ws.simulation.clock.running import FROZEN_BY_PYTHON_MAX, run_virtually
 
 FILES = {module.__file__ for module in (asyncio.base_events, guard, interrupts, loop, running)}
 """A signal comes between two lines of these."""
@@ -69,8 +69,8 @@ async def program(loop: VirtualLoop) -> str:
 def world() -> list[object]:
     """What a run changes for a while."""
     functions = [time.monotonic, time.sleep, random.random, os.urandom, secrets.token_bytes]
-    handler = signal.getsignal(signal.SIGINT)
-    return [*functions, random.getstate(), gc.isenabled(), gc.get_freeze_count() > 0, handler, asyncio._get_running_loop()]
+    collecting = gc.isenabled(), gc.get_freeze_count() > FROZEN_BY_PYTHON_MAX
+    return [*functions, random.getstate(), *collecting, signal.getsignal(signal.SIGINT), asyncio._get_running_loop()]
 
 
 @pytest.mark.slow

@@ -171,12 +171,13 @@ def test_garbage_is_collected_at_the_same_steps_each_time() -> None:
             del node
             await asyncio.sleep(1)
 
+    before = gc.get_freeze_count()
     trace = traced(program, collect_every=20)
 
     assert trace == traced(program, collect_every=20)
     assert 1 < len({time for time, _ in trace}) < 10
     assert gc.isenabled()
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= before
 
 
 def test_a_fault_that_only_garbage_shows_is_told(caplog: pytest.LogCaptureFixture) -> None:
