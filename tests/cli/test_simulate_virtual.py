@@ -333,6 +333,12 @@ class TestShrink:
         assert outcome.code == 130
         assert run("simulate", "./small-shrunk.yaml", "--virtual", "--seed", "1").code == 1
 
+    def test_what_holds_cannot_be_made_smaller(self, small: str) -> None:
+        outcome = run("simulate", small, "--virtual", "--shrink")
+
+        assert outcome.code == 0
+        assert "--shrink: nothing fails, so there is nothing to make smaller" in outcome.err
+
     def test_a_search_that_found_nothing_smaller_writes_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Interrupted(Planted):
             tries = count(1)
@@ -476,6 +482,15 @@ class TestTrace:
         assert again.objects[0]["seed"] == outcome.objects[0]["failure"]["seed"]
         assert again.objects[0]["trace_hash"] == outcome.objects[0]["failure"]["trace_hash"]
 
+    def test_a_sweep_of_which_no_seed_fails_leaves_what_was_there(self, small: str, trace: str, tmp_path: Path) -> None:
+        was, new = Path(trace).read_bytes(), tmp_path / "new"
+
+        for path in (trace, str(new)):
+            assert run("simulate", small, "--sweep", "1..2", "--jobs", "1", "--trace", path).code == 0
+
+        assert Path(trace).read_bytes() == was
+        assert not new.exists()
+
     def test_several_runs_in_one_trace_are_played_again_in_turn(self, small: str, tmp_path: Path) -> None:
         path, failing = str(tmp_path / "trace.ndjson"), written(tmp_path, FAILING)
         first = run("simulate", small, failing, "--virtual", "--json", "--trace", path)
@@ -508,6 +523,14 @@ class TestTrace:
             assert outcome.code == 2
             assert f"{written}: {path} is what is read: expected another file" in outcome.err
             assert path.read_bytes() == was
+
+    def test_another_name_of_what_is_read_is_not_written_over(self, small: str, tmp_path: Path) -> None:
+        (tmp_path / "another").hardlink_to(small)
+
+        outcome = run("simulate", small, "--virtual", "--trace", str(tmp_path / "another"))
+
+        assert outcome.code == 2
+        assert "is what is read" in outcome.err
 
     def test_two_things_are_not_written_into_one_file(self, small: str, tmp_path: Path) -> None:
         path = tmp_path / "both"

@@ -267,12 +267,22 @@ def _refuse_of_others(context: typer.Context) -> None:
 
 def _refuse_to_overwrite(written: "dict[str, str | None]", read: "list[str]") -> None:
     """What is read, or written already, nobody writes over."""
-    taken = {os.path.realpath(path): f"{path} is what is read" for path in read}
+    taken = {_place_of(path): f"{path} is what is read" for path in read}
     for option, path in written.items():
-        if path is not None:
-            if (real := os.path.realpath(path)) in taken:
-                _refuse(f"{option}: {taken[real]}: expected another file", option.removeprefix("--"))
-            taken[real] = f"{path} is what {option} writes"
+        if path is not None and path != os.devnull:
+            place = _place_of(path)
+            if place in taken:
+                _refuse(f"{option}: {taken[place]}: expected another file", option.removeprefix("--"))
+            taken[place] = f"{path} is what {option} writes"
+
+
+def _place_of(path: str) -> "str | tuple[int, int]":
+    """The same for every name of a file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def _refuse(message: str, name: str) -> NoReturn:

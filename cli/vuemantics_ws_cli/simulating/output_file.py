@@ -1,5 +1,7 @@
 """Files that a run leaves behind, because somebody asked for them."""
 
+import os
+import stat
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -7,7 +9,8 @@ from vuemantics_ws.errors import BadSetting, EnvironmentUnfit
 
 
 class OutputFile:
-    """A file for what an option asks for, or none. What cannot be written is told at the end, since a run has to go on.
+    """A file for what an option asks for, or none. What cannot be written is told at the end, since a run has to go on. Where
+    nothing is written, nothing is lost that was there, and nothing is left that was not.
 
     Raises:
         BadSetting: the file cannot be opened.
@@ -19,9 +22,11 @@ class OutputFile:
         self._path = path
         self._file: BinaryIO | None = None
         self._failed: OSError | None = None
+        self._is_new = path is not None and not os.path.lexists(path)
+        self._is_written = False
         if path is not None:
             try:
-                self._file = open(path, "wb")  # noqa: SIM115 - closed at the end of the with
+                self._file = open(path, "ab")  # noqa: SIM115 - closed at the end of the with
             except OSError as error:
                 raise BadSetting(f"{option}: {path} cannot be written: {_reason(error)}", setting=option) from None
 
@@ -32,6 +37,9 @@ class OutputFile:
     def write(self, data: bytes) -> None:
         if self._file is not None and self._failed is None:
             try:
+                if not self._is_written and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                    self._file.truncate(0)
+                self._is_written = True
                 self._file.write(data)
             except OSError as error:
                 self._failed = error
@@ -43,6 +51,8 @@ class OutputFile:
         if self._file is not None:
             try:
                 self._file.close()
+                if self._is_new and not self._is_written and self._path is not None:
+                    os.unlink(self._path)
             except OSError as failed:
                 self._failed = self._failed or failed
         if self._failed is not None and (error is None or isinstance(error, KeyboardInterrupt)):

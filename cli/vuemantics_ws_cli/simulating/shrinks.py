@@ -30,6 +30,8 @@ NAMES_MAX = 1000
 def shrink_where_it_failed(what: VirtualPlay, command: Command, ended: Ended, *, quiet: bool, deadline: Deadline) -> Ended:
     """What has failed is made smaller; all else is left as it is."""
     if ended.code is not ExitCode.FAILED or not isinstance(ended.result, Played):
+        if ended.code is ExitCode.OK and not quiet:
+            say("--shrink: nothing fails, so there is nothing to make smaller")
         return ended
     shrunk = _shrink(what, command, ended.result, quiet=quiet, time_limit_s=deadline.left_s)
     return shrunk._replace(trace=ended.trace)

@@ -96,7 +96,8 @@ def read_traces(path: Path) -> list[Trace]:
         else:
             break
     if not traces:
-        raise BadScenario([f"{path}: expected a first line that says what was played, as --virtual with --trace writes it"])
+        begins = "expected a first line that says what was played"
+        raise BadScenario([f"{path}: {begins}, as --virtual with --trace writes it of a run that came to its end"])
     if any(hash_of(trace.records) != trace.played.trace_hash for trace in traces):
         raise BadScenario([f"{path}: expected the records that were written, got others: it was changed, or is not whole"])
     return traces

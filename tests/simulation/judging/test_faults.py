@@ -176,5 +176,10 @@ class TestInjected:
         else:
             assert wrong in violation(finding)
 
+    @pytest.mark.parametrize("told", [both_follow(), both_follow().breaks("redis.down")])
+    def test_what_an_interrupted_run_did_not_come_to_is_not_held_against_it(self, told: Story) -> None:
+        assert injected(self.PLAN, told.history(), interrupted=True).verdict == "vacuous"
+        assert injected(self.PLAN, told.history()).verdict == "violated"
+
     def test_where_there_are_none_it_does_not_apply(self) -> None:
         assert injected(plan("close: {codes: [1000]}"), both_follow().history()).verdict == "does not apply"

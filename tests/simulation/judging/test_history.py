@@ -10,7 +10,7 @@ from tests.simulation.judging.histories import CAT, DOG, Story
 from vuemantics_ws.simulation.judging.checkers import check_laws
 from vuemantics_ws.simulation.judging.disturbances import SOON_S
 from vuemantics_ws.simulation.judging.history import History, LiveHistory
-from vuemantics_ws.simulation.log import Log, Measured
+from vuemantics_ws.simulation.log import Closed, Log, Measured, Opened
 
 
 def told() -> Story:
@@ -97,3 +97,14 @@ def test_it_goes_when_nobody_has_it_any_more_and_needs_no_collector() -> None:
         assert [history() for history in histories] == [None, None]
     finally:
         gc.enable()
+
+
+def test_what_led_to_a_record_has_the_clients_other_connections() -> None:
+    story = Story().joins("desk").follows("desk", CAT).joins("tablet").leaves("desk", code=1006).joins("desk")
+    story.publishes(CAT, 1, 1).gets("desk", CAT, 1, 1)
+    history = story.history()
+
+    shown = history.about(3, CAT, until=history.records[-1])
+
+    assert [(record.connection, record.code) for record in shown if isinstance(record, Closed)] == [(1, 1006)]
+    assert [record.connection for record in shown if isinstance(record, Opened)] == [1, 3]

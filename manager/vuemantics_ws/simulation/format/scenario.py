@@ -113,7 +113,9 @@ class Scenario(Model):
     sweep: SeedRange | None = None
     """The seeds that a sweep plays, such as 1..500. A single run plays seed alone."""
     duration: Duration
-    """The hard stop. A scenario in which nothing is left to happen ends before it."""
+    """The hard stop, at which everybody leaves. A scenario in which nothing is left to happen ends before it. A run then goes
+    on until the server has forgotten them.
+    """
     server: Server = Server()
     """The nodes under test and their settings."""
     network: dict[Name, NetworkProfile] = Field(default_factory=dict)

@@ -159,13 +159,17 @@ class History:
         return math.inf if client.reads_again_at is None else client.reads_again_at
 
     def about(self, connection: int | None, upload_id: str | None, *, until: Record, last: int = 20) -> list[Record]:
-        """The last records about a connection or an upload up to this one, which comes last, and what was broken meanwhile."""
+        """The last records about a connection or an upload up to this one, which comes last; with them when the client's other
+        connections began and ended, and what was broken meanwhile.
+        """
         found: list[Record] = []
+        client = self.connections[connection].client if connection in self.connections else None
         for record in self.records:
+            is_its = isinstance(record, Opened | Closed) and self.connections[record.connection].client == client
             same_connection = connection is not None and getattr(record, "connection", None) == connection
             same_upload = upload_id is not None and getattr(record, "upload_id", None) == upload_id
             alone = upload_id is None or getattr(record, "upload_id", None) is None
-            if same_upload or (same_connection and alone) or isinstance(record, FaultBegan | FaultEnded):
+            if same_upload or is_its or (same_connection and alone) or isinstance(record, FaultBegan | FaultEnded):
                 found.append(record)
             if record is until:
                 break

@@ -9,16 +9,20 @@ from vuemantics_ws.simulation.planning.faults import PlannedFault
 from vuemantics_ws.simulation.planning.plan import Plan
 
 
-def injected(plan: Plan, history: History) -> Finding:
-    """Each began, was seen, and ended where the plan has an end for it, which was seen too."""
+def injected(plan: Plan, history: History, *, interrupted: bool = False) -> Finding:
+    """Each began, was seen, and ended where the plan has an end for it, which was seen too. In a run that was ``interrupted``
+    what had not come yet might still have come.
+    """
     about = "every fault happened, and was seen"
-    return judge("faults", about, history, _samples(plan, history), applies=bool(plan.faults))
+    return judge("faults", about, history, _samples(plan, history, interrupted), applies=bool(plan.faults))
 
 
-def _samples(plan: Plan, history: History) -> Iterator[Seen]:
+def _samples(plan: Plan, history: History, interrupted: bool) -> Iterator[Seen]:
     began = {record.number: record for record in history.of(FaultBegan)}
     ended = {record.number: record for record in history.of(FaultEnded)}
     for fault in plan.faults:
+        if interrupted and (fault.number not in began or (fault.lasts_s is not None and fault.number not in ended)):
+            continue
         yield _sample(fault, began.get(fault.number), ended.get(fault.number), history.records[-1])
 
 

@@ -118,7 +118,7 @@ def judge_run(plan: Plan, records: Iterable[Record] | History, *, arm: Arm = "re
         cut_short=any(settled.cut_short for settled in history.of(Settled)),
         lag_s=max(lags.at(0.99) if lags.count else 0.0, history.soon_s - SOON_S),
         laws=tuple(check_laws(history)),
-        rules=tuple(_rules(plan, history, latency, arm)),
+        rules=tuple(_rules(plan, history, latency, arm, interrupted)),
         expectations=tuple(check_expectations(plan, history, arm=arm, interrupted=interrupted)),
         published=dict(Counter(record.verdict or "failed" for record in published)),
         received=dict(Counter(record.action for record in history.of(Received))),
@@ -138,10 +138,10 @@ def judge_run(plan: Plan, records: Iterable[Record] | History, *, arm: Arm = "re
     )
 
 
-def _rules(plan: Plan, history: History, latency: Durations, arm: Arm) -> Iterator[Finding]:
+def _rules(plan: Plan, history: History, latency: Durations, arm: Arm, interrupted: bool) -> Iterator[Finding]:
     yield generator(plan, history, latency, arm=arm)
     if plan.faults:
-        yield injected(plan, history)
+        yield injected(plan, history, interrupted=interrupted)
     if arm == "virtual":
         yield sound(history)
 
