@@ -25,17 +25,26 @@ BAD_CLOSE = [BehaviorClose.FAILED, BehaviorClose.WRONG_CODE, BehaviorClose.UNCLE
 
 @pytest.mark.slow
 def test_the_core_cases_of_autobahn_pass() -> None:
-    results = asyncio.run(_run_cases())
-
-    failed = {result.case_id for result in results if result.behavior in BAD or result.behavior_close in BAD_CLOSE}
+    results = asyncio.run(_run_cases(["*"]))
+    failed = _failed(results)
     assert len(results) >= 240
+
+    if slow := sorted(failed - EXPECTED_FAILURES):  # their deadlines are short, where other tests keep the machine busy
+        failed = failed & EXPECTED_FAILURES | _failed(asyncio.run(_run_cases(slow)))
+
     assert failed == EXPECTED_FAILURES
 
 
-async def _run_cases() -> Sequence[CaseResult]:
+def _failed(results: Sequence[CaseResult]) -> set[str]:
+    return {result.case_id for result in results if result.behavior in BAD or result.behavior_close in BAD_CLOSE}
+
+
+async def _run_cases(names: list[str]) -> Sequence[CaseResult]:
     async with echo_server(ROOMY) as (_, port):
         try:
-            cases = kosoku.run_fuzzingclient(f"ws://127.0.0.1:{port}", exclude_cases=["9.*", "12.*", "13.*"], concurrency=4)
+            cases = kosoku.run_fuzzingclient(
+                f"ws://127.0.0.1:{port}", cases=names, exclude_cases=["9.*", "12.*", "13.*"], concurrency=4
+            )
             return list(await cases)
         except kosoku.FailureError as error:
             return list(error.results)

@@ -172,7 +172,7 @@ class TestAsking:
         self, redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(nodes, "QUESTIONS_MAX", 1)
-        monkeypatch.setattr(nodes, "ASK_TIMEOUT_S", 0.2)
+        monkeypatch.setattr(nodes, "ASK_TIMEOUT_S", 0.7)
 
         async def hang(asked: dict[str, Any]) -> dict[str, Any]:
             await asyncio.Event().wait()
