@@ -172,7 +172,7 @@ class TestAsking:
         self, redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(nodes, "QUESTIONS_MAX", 1)
-        monkeypatch.setattr(nodes, "ASK_TIMEOUT_S", 0.7)
+        monkeypatch.setattr(nodes, "ASK_TIMEOUT_S", 0.4)
 
         async def hang(asked: dict[str, Any]) -> dict[str, Any]:
             await asyncio.Event().wait()
@@ -180,7 +180,9 @@ class TestAsking:
 
         async def act(brokers: list[RedisBroker]) -> Any:
             a, b = brokers
-            said = await asyncio.gather(a.nodes.ask("hang", {}), a.nodes.ask("echo", {}))
+            hanging = asyncio.ensure_future(a.nodes.ask("hang", {}))
+            await until(lambda: bool(b.nodes._answering))
+            said = [await a.nodes.ask("echo", {}), await hanging]
             await until(lambda: not b.nodes._answering)
             return [one.missing for one in said], await a.nodes.ask("echo", {})
 
