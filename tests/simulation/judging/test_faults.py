@@ -181,5 +181,10 @@ class TestInjected:
         assert injected(self.PLAN, told.history(), interrupted=True).verdict == "vacuous"
         assert injected(self.PLAN, told.history()).verdict == "violated"
 
+    def test_nor_is_a_beginning_of_which_nothing_was_seen_excused_by_it(self) -> None:
+        told = both_follow().breaks("redis.down", evidence=None)
+
+        assert "nothing was seen of it" in violation(injected(self.PLAN, told.history(), interrupted=True))
+
     def test_where_there_are_none_it_does_not_apply(self) -> None:
         assert injected(plan("close: {codes: [1000]}"), both_follow().history()).verdict == "does not apply"

@@ -21,9 +21,11 @@ def _samples(plan: Plan, history: History, interrupted: bool) -> Iterator[Seen]:
     began = {record.number: record for record in history.of(FaultBegan)}
     ended = {record.number: record for record in history.of(FaultEnded)}
     for fault in plan.faults:
-        if interrupted and (fault.number not in began or (fault.lasts_s is not None and fault.number not in ended)):
+        beginning, end = began.get(fault.number), ended.get(fault.number)
+        goes_on = fault.lasts_s is not None and end is None
+        if interrupted and (beginning is None or (beginning.evidence is not None and goes_on)):
             continue
-        yield _sample(fault, began.get(fault.number), ended.get(fault.number), history.records[-1])
+        yield _sample(fault, beginning, end, history.records[-1])
 
 
 def _sample(fault: PlannedFault, began: FaultBegan | None, ended: FaultEnded | None, last: Record) -> Seen:
